@@ -1,0 +1,84 @@
+//! The error envelope: `{"error":{"code","message","target"}}`, compact, on every error there is. Kibana's connector
+//! reads `error.code` without looking whether it is there.
+
+use serde::{Deserialize, Serialize};
+
+/// The envelope.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Envelope {
+    /// The error.
+    pub error: ErrorBody,
+}
+
+/// The error.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ErrorBody {
+    /// One of [`Code`]'s words.
+    pub code: String,
+    /// For people; may change.
+    pub message: String,
+    /// The id of this response, for whoever looks for it in the logs.
+    pub target: String,
+}
+
+/// The codes we use, each with the status that documents and clients expect with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Code {
+    /// 400.
+    BadRequest,
+    /// 400.
+    InvalidInput,
+    /// 400: unusable, for example names in the wrong case.
+    InvalidRequestBody,
+    /// 400: names the parameter.
+    MissingRequiredParameter,
+    /// 400: not on this machine.
+    OsPlatformNotSupported,
+    /// 400: one of its kind is active.
+    ActiveRequestAlreadyExists,
+    /// 400: a query that is not understood.
+    ODataError,
+    /// 401.
+    Unauthorized,
+    /// 403.
+    Forbidden,
+    /// 404: no such route.
+    NotFound,
+    /// 404: no such thing.
+    ResourceNotFound,
+    /// 413.
+    RequestTooLarge,
+    /// 429.
+    TooManyRequests,
+    /// 500.
+    InternalServerError,
+    /// 503: the store cannot answer now.
+    ServiceUnavailable,
+}
+
+impl Code {
+    /// The word.
+    pub fn word(self) -> String {
+        format!("{self:?}")
+    }
+
+    /// The HTTP status that goes with it.
+    pub fn status(self) -> u16 {
+        match self {
+            Self::BadRequest
+            | Self::InvalidInput
+            | Self::InvalidRequestBody
+            | Self::MissingRequiredParameter
+            | Self::OsPlatformNotSupported
+            | Self::ActiveRequestAlreadyExists
+            | Self::ODataError => 400,
+            Self::Unauthorized => 401,
+            Self::Forbidden => 403,
+            Self::NotFound | Self::ResourceNotFound => 404,
+            Self::RequestTooLarge => 413,
+            Self::TooManyRequests => 429,
+            Self::InternalServerError => 500,
+            Self::ServiceUnavailable => 503,
+        }
+    }
+}

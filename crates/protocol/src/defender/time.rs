@@ -1,0 +1,46 @@
+//! Instants on the wire: UTC with `Z` and up to seven decimals, trailing zeros trimmed, as recorded responses have them.
+
+use domain::time::{TICKS_PER_SECOND, Timestamp};
+
+/// An instant as the wire has it.
+pub fn show(at: Timestamp) -> String {
+    let seconds = at.0.div_euclid(TICKS_PER_SECOND);
+    let ticks = at.0.rem_euclid(TICKS_PER_SECOND);
+    let Ok(instant) = jiff::Timestamp::from_second(seconds) else {
+        return String::from("9999-12-31T23:59:59.9999999Z");
+    };
+    let whole = instant.strftime("%Y-%m-%dT%H:%M:%S");
+    if ticks == 0 {
+        return format!("{whole}Z");
+    }
+    let decimals = format!("{ticks:07}");
+    format!("{whole}.{}Z", decimals.trim_end_matches('0'))
+}
+
+/// Reads an RFC 3339 instant; digits past the seventh are cut off.
+pub fn parse(text: &str) -> Option<Timestamp> {
+    let instant: jiff::Timestamp = text.parse().ok()?;
+    i64::try_from(instant.as_nanosecond().div_euclid(100)).ok().map(Timestamp)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn decimals_are_trimmed_and_read_back() {
+        for (ticks, shown) in [
+            (0, "1970-01-01T00:00:00Z"),
+            (17_040_672_001_234_567, "2024-01-01T00:00:00.1234567Z"),
+            (17_040_672_009_200_000, "2024-01-01T00:00:00.92Z"),
+            (-1, "1969-12-31T23:59:59.9999999Z"),
+        ] {
+            assert_eq!(show(Timestamp(ticks)), shown);
+            assert_eq!(parse(shown), Some(Timestamp(ticks)));
+        }
+        assert_eq!(parse("2025-03-24T08:11:54.039281399Z"), parse("2025-03-24T08:11:54.0392813Z"));
+        assert_eq!(parse("yesterday"), None);
+        show(Timestamp(i64::MAX));
+        show(Timestamp(i64::MIN));
+    }
+}
