@@ -1,0 +1,256 @@
+//! Remembering. The only crate that knows SQL; it knows nothing of HTTP, of Defender's words, or of agents' messages.
+//!
+//! [`Store`] speaks the domain's words. Rules are decided in `domain`; an engine commits a decision *if the revision it
+//! was decided on is still the one on record*, and refuses below the code (triggers, unique indexes) what may never be.
+//! Every call that writes returns only after its transaction is durable; one whose caller stops waiting is still done.
+//! A read sees every write that was acknowledged before it began.
+
+mod sql;
+mod sqlite;
+
+use async_trait::async_trait;
+use domain::action::Action;
+use domain::decide::Change;
+use domain::history::{Line, StoredLine};
+use domain::ids::{ActionId, Digest, Epoch, MachineId};
+use domain::machine::{Machine, Told};
+use domain::permission::Permission;
+use domain::time::Timestamp;
+use domain::{Kind, Stage};
+pub use sqlite::{SqliteConfig, SqliteStore};
+
+/// What an engine must do. Each method is one transaction.
+#[async_trait]
+pub trait Store: Send + Sync {
+    /// Adds a Pending action with its first history lines, of which there is at least one. An id is used once.
+    async fn insert(&self, action: &Action, history: &[Line]) -> Result<Inserted, StoreError>;
+
+    /// Commits a decided change: the action, its history lines and what it [`needs`](Change::needs), or nothing. What
+    /// fails is said in this order: revision, session, class. A change of an unknown action has moved; a change of stage
+    /// without a history line is refused.
+    async fn commit(&self, change: &Change) -> Result<Committed, StoreError>;
+
+    /// Adds history lines without changing the action (facts of the machine, late evidence). A line whose fact is
+    /// already there is left out. Refused for an unknown action.
+    async fn note(&self, action: ActionId, lines: &[Line]) -> Result<(), StoreError>;
+
+    /// One action.
+    async fn action(&self, id: ActionId) -> Result<Option<Action>, StoreError>;
+
+    /// Actions that match, newest first: in the reverse of the order in which they came on record.
+    async fn actions(&self, query: &ActionQuery) -> Result<Vec<Action>, StoreError>;
+
+    /// The actions of a machine that are not final, in the order of the requests (time, then id), which is the order in
+    /// which those of one resource class can be granted.
+    async fn live_actions(&self, machine: MachineId) -> Result<Vec<Action>, StoreError>;
+
+    /// The machines that have an action that is not final.
+    async fn machines_with_live_actions(&self) -> Result<Vec<MachineId>, StoreError>;
+
+    /// Actions whose time is up: Pending with a deadline of `now` or before, or open on a machine last seen before
+    /// `unseen_since`. At most `limit`.
+    async fn overdue(&self, now: Timestamp, unseen_since: Timestamp, limit: u32) -> Result<Vec<ActionId>, StoreError>;
+
+    /// The history of an action, oldest first; empty for an unknown one.
+    async fn history(&self, id: ActionId) -> Result<Vec<StoredLine>, StoreError>;
+
+    /// Adds a machine, if the token is known, not expired at `now` and not used up; uses it once. A token expires at its
+    /// time, not after it. Refused, without a use, for a machine that is on record.
+    async fn enrol(&self, machine: &Machine, token: &Digest, now: Timestamp) -> Result<Enrolled, StoreError>;
+
+    /// One machine.
+    async fn machine(&self, id: MachineId) -> Result<Option<Machine>, StoreError>;
+
+    /// Machines that match, by name.
+    async fn machines(&self, query: &MachineQuery) -> Result<Vec<Machine>, StoreError>;
+
+    /// Opens a session: bumps the machine's session number and keeps what it told. `None` if there is no such machine
+    /// of this incarnation.
+    async fn open_session(
+        &self,
+        machine: MachineId,
+        incarnation: u32,
+        told: &Told,
+        now: Timestamp,
+    ) -> Result<Option<Epoch>, StoreError>;
+
+    /// The machine was heard of. Nothing happens if there is no such machine.
+    async fn seen(&self, machine: MachineId, now: Timestamp) -> Result<(), StoreError>;
+
+    /// Adds an enrolment token, known by its digest only. Added again, it takes the new limits and keeps its uses.
+    async fn add_enrol_token(&self, token: &EnrolToken) -> Result<(), StoreError>;
+
+    /// Adds or replaces an application.
+    async fn put_application(&self, application: &Application) -> Result<(), StoreError>;
+
+    /// One application.
+    async fn application(&self, client_id: &str) -> Result<Option<Application>, StoreError>;
+
+    /// Adds a library file; one of that name is replaced only if `replace` is set, and keeps the time of its first upload.
+    /// The content stays for as long as an action that is not final names its digest, whatever becomes of the file.
+    /// Refused if the content is not what the file's digest and length say.
+    async fn put_library_file(
+        &self,
+        file: &LibraryFile,
+        content: &[u8],
+        replace: bool,
+    ) -> Result<LibraryPut, StoreError>;
+
+    /// Library files, by name.
+    async fn library_files(&self) -> Result<Vec<LibraryFile>, StoreError>;
+
+    /// Library content by its digest.
+    async fn library_content(&self, sha256: &Digest) -> Result<Option<Vec<u8>>, StoreError>;
+
+    /// Deletes a library file; false if there is none of that name.
+    async fn delete_library_file(&self, name: &str) -> Result<bool, StoreError>;
+
+    /// A named setting of the installation; `otherwise` is kept if there is none yet, and what stands is returned.
+    async fn setting(&self, name: &str, otherwise: &str) -> Result<String, StoreError>;
+
+    /// The number of the last commit. Rises with every one.
+    async fn commit_number(&self) -> Result<u64, StoreError>;
+
+    /// Looks at everything on record: every history's hash chain and walk of the lifecycle table, one final line per
+    /// ended action, at most one open action per machine and resource class. Returns what does not hold, one line each.
+    async fn integrity(&self) -> Result<Vec<String>, StoreError>;
+}
+
+/// What became of an insert.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Inserted {
+    /// It is on record.
+    Stored,
+    /// An action of the same kind on that machine is not final yet: this one.
+    AlreadyActive(ActionId),
+    /// There is no such machine.
+    NoMachine,
+}
+
+/// What became of a commit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Committed {
+    /// It is on record, with this commit number.
+    Stored(u64),
+    /// The action has moved on: load and decide again.
+    Moved,
+    /// The session the grant was for is no longer the machine's newest.
+    SessionMoved,
+    /// An action of the same resource class is in the way on the machine, open or requested earlier and live: this one.
+    ClassBusy(ActionId),
+}
+
+/// What became of an enrolment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Enrolled {
+    /// The machine is on record.
+    Stored,
+    /// There is no such token.
+    UnknownToken,
+    /// The token has expired.
+    Expired,
+    /// The token was used as often as it may be.
+    UsedUp,
+}
+
+/// What became of a library upload.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LibraryPut {
+    /// It is on record.
+    Stored,
+    /// There is a file of that name, and it was not to be replaced.
+    Exists,
+}
+
+/// Which actions to list.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ActionQuery {
+    /// Only this one.
+    pub id: Option<ActionId>,
+    /// Only of this machine.
+    pub machine: Option<MachineId>,
+    /// Only of this kind.
+    pub kind: Option<Kind>,
+    /// Only in one of these stages; empty: all.
+    pub stages: Vec<Stage>,
+    /// At most so many.
+    pub limit: u32,
+}
+
+/// Which machines to list.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct MachineQuery {
+    /// Only this one.
+    pub id: Option<MachineId>,
+    /// Only of this name, without regard to case.
+    pub name: Option<String>,
+    /// At most so many.
+    pub limit: u32,
+}
+
+/// A token that lets a machine enrol. The secret itself is never stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EnrolToken {
+    /// The SHA-256 of the secret.
+    pub digest: Digest,
+    /// How often it may be used.
+    pub uses_max: u32,
+    /// When it expires.
+    pub expires_at: Timestamp,
+}
+
+/// An application that may call the API.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Application {
+    /// Its id, a GUID.
+    pub client_id: String,
+    /// Its name, for people.
+    pub name: String,
+    /// Its secret, hashed (argon2, PHC string).
+    pub secret_hash: String,
+    /// What it may do.
+    pub permissions: Vec<Permission>,
+    /// When it was added.
+    pub created_at: Timestamp,
+}
+
+/// A library file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LibraryFile {
+    /// Its name, unique.
+    pub name: String,
+    /// The SHA-256 of its content.
+    pub sha256: Digest,
+    /// Its length in bytes.
+    pub size_bytes: u64,
+    /// What it is for.
+    pub description: Option<String>,
+    /// What its parameters are.
+    pub parameters_description: Option<String>,
+    /// Whether it takes parameters.
+    pub has_parameters: bool,
+    /// Who uploaded it.
+    pub created_by: String,
+    /// When it was first uploaded.
+    pub created_at: Timestamp,
+    /// When it was last replaced.
+    pub updated_at: Timestamp,
+}
+
+/// Why a store could not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// It cannot write or read now: full disk, lost file, lost connection. Nothing was acknowledged; whether the last
+    /// write stands is unknown until it is read again.
+    #[error("the store is not available: {0}")]
+    Unavailable(String),
+    /// Something that may never be was tried, and refused below the code.
+    #[error("the store refuses: {0}")]
+    Refused(String),
+    /// What is on record cannot be read: written by a newer version, or damaged.
+    #[error("the store holds something unreadable: {0}")]
+    Damaged(String),
+    /// The store would not keep what it acknowledges, or belongs to a newer version: it does not open.
+    #[error("the store does not open: {0}")]
+    Unsafe(String),
+}

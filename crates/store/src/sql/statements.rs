@@ -1,0 +1,219 @@
+//! The statements that every engine understands. `number` is a row's integer key inside the database.
+
+/// The stages that are not final. In the words of the partial indexes, or they would not be used.
+macro_rules! live {
+    () => {
+        "stage IN ('Pending', 'Granted', 'Stopping')"
+    };
+}
+
+/// The stages in which a grant is alive. In the words of the partial index.
+macro_rules! open {
+    () => {
+        "stage IN ('Granted', 'Stopping')"
+    };
+}
+
+/// What an action is read from; `a` is the action, `m` its machine.
+macro_rules! select_action {
+    () => {
+        "SELECT a.id, m.id, a.body, a.requestor, a.comment, a.source, a.external_id, a.created_at, a.updated_at, \
+         a.expires_at, a.revision, a.stage, a.grant_epoch, a.grant_journal, a.cancel_requestor, a.cancel_comment, \
+         a.cancel_at, a.timed_out_why, a.testimony FROM actions a JOIN machines m ON m.number = a.machine "
+    };
+}
+
+pub(crate) const MACHINE_NUMBER: &str = "SELECT number FROM machines WHERE id = $1";
+
+pub(crate) const INSERT_ACTION: &str = concat!(
+    "INSERT INTO actions (id, machine, kind, class, body, requestor, comment, source, external_id, created_at, \
+     updated_at, expires_at, revision, stage, grant_epoch, grant_journal, cancel_requestor, cancel_comment, cancel_at, \
+     timed_out_why, testimony) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, \
+     $18, $19, $20, $21) ON CONFLICT (machine, kind) WHERE ",
+    live!(),
+    " DO NOTHING RETURNING number"
+);
+
+pub(crate) const LIVE_OF_KIND: &str = concat!("SELECT id FROM actions WHERE machine = $1 AND kind = $2 AND ", live!());
+
+pub(crate) const STANDING: &str = "SELECT number, revision, stage, machine FROM actions WHERE id = $1";
+
+pub(crate) const MACHINE_SESSION: &str = "SELECT session FROM machines WHERE number = $1";
+
+/// Of the other live actions of a class on a machine: one that is open, or that was requested earlier.
+pub(crate) const CLASS_BUSY: &str = concat!(
+    "SELECT id FROM actions WHERE machine = $1 AND class = $2 AND number <> $3 AND ",
+    live!(),
+    " AND (",
+    open!(),
+    " OR created_at < $4 OR (created_at = $4 AND id < $5)) ORDER BY created_at, id LIMIT 1"
+);
+
+pub(crate) const UPDATE_ACTION: &str = "UPDATE actions SET updated_at = $1, revision = $2, stage = $3, \
+     grant_epoch = $4, grant_journal = $5, cancel_requestor = $6, cancel_comment = $7, cancel_at = $8, \
+     timed_out_why = $9, testimony = $10 WHERE number = $11";
+
+pub(crate) const ACTION: &str = concat!(select_action!(), "WHERE a.id = $1");
+
+pub(crate) const LIVE_ACTIONS: &str = concat!(
+    select_action!(),
+    "WHERE a.machine = (SELECT number FROM machines WHERE id = $1) AND a.",
+    live!(),
+    " ORDER BY a.created_at, a.id"
+);
+
+pub(crate) const MACHINES_WITH_LIVE: &str =
+    concat!("SELECT id FROM machines WHERE number IN (SELECT machine FROM actions WHERE ", live!(), ")");
+
+pub(crate) const OVERDUE_PENDING: &str =
+    "SELECT id FROM actions WHERE stage = 'Pending' AND expires_at <= $1 ORDER BY expires_at LIMIT $2";
+
+pub(crate) const OVERDUE_OPEN: &str = concat!(
+    "SELECT a.id FROM actions a JOIN machines m ON m.number = a.machine WHERE a.",
+    open!(),
+    " AND m.last_seen < $1 LIMIT $2"
+);
+
+pub(crate) const LAST_LINE: &str =
+    "SELECT sequence, hash FROM history WHERE action = $1 ORDER BY sequence DESC LIMIT 1";
+
+pub(crate) const FACT_KNOWN: &str =
+    "SELECT 1 FROM history WHERE action = $1 AND journal = $2 AND fact = $3 AND fact IS NOT NULL";
+
+pub(crate) const INSERT_LINE: &str = "INSERT INTO history (action, sequence, at, source, what, stage, moved_to, \
+     journal, fact, hash) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";
+
+pub(crate) const HISTORY: &str = "SELECT h.sequence, h.at, h.source, h.what, h.stage, h.journal, h.fact, h.hash \
+     FROM history h WHERE h.action = (SELECT number FROM actions WHERE id = $1) ORDER BY h.sequence";
+
+pub(crate) const MOVES: &str =
+    "SELECT moved_to FROM history WHERE action = $1 AND moved_to IS NOT NULL ORDER BY sequence";
+
+pub(crate) const CHUNK_OF_ACTIONS: &str =
+    "SELECT number, id, stage FROM actions WHERE number > $1 ORDER BY number LIMIT $2";
+
+pub(crate) const OPEN_TWICE: &str = concat!(
+    "SELECT m.id, a.class, count(*) FROM actions a JOIN machines m ON m.number = a.machine WHERE a.",
+    open!(),
+    " GROUP BY a.machine, a.class HAVING count(*) > 1"
+);
+
+pub(crate) const INSERT_MACHINE: &str = "INSERT INTO machines (id, name, name_folded, incarnation, session, \
+     first_seen, last_seen, told) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
+
+/// What a machine is read from.
+macro_rules! select_machine {
+    () => {
+        "SELECT id, name, incarnation, session, first_seen, last_seen, told FROM machines "
+    };
+}
+
+pub(crate) const MACHINE: &str = concat!(select_machine!(), "WHERE id = $1");
+
+pub(crate) const OPEN_SESSION: &str = "UPDATE machines SET session = session + 1, told = $1, last_seen = $2 \
+     WHERE id = $3 AND incarnation = $4 RETURNING session";
+
+pub(crate) const SEEN: &str = "UPDATE machines SET last_seen = $1 WHERE id = $2";
+
+pub(crate) const ENROL_TOKEN: &str = "SELECT uses_max, uses, expires_at FROM enrol_tokens WHERE digest = $1";
+
+pub(crate) const USE_ENROL_TOKEN: &str = "UPDATE enrol_tokens SET uses = uses + 1 WHERE digest = $1";
+
+pub(crate) const PUT_ENROL_TOKEN: &str = "INSERT INTO enrol_tokens (digest, uses_max, expires_at) VALUES ($1, $2, $3) \
+     ON CONFLICT (digest) DO UPDATE SET uses_max = excluded.uses_max, expires_at = excluded.expires_at";
+
+pub(crate) const PUT_APPLICATION: &str = "INSERT INTO applications (client_id, name, secret_hash, permissions, \
+     created_at) VALUES ($1, $2, $3, $4, $5) ON CONFLICT (client_id) DO UPDATE SET name = excluded.name, \
+     secret_hash = excluded.secret_hash, permissions = excluded.permissions, created_at = excluded.created_at";
+
+pub(crate) const APPLICATION: &str =
+    "SELECT client_id, name, secret_hash, permissions, created_at FROM applications WHERE client_id = $1";
+
+pub(crate) const PUT_CONTENT: &str =
+    "INSERT INTO library_contents (sha256, content) VALUES ($1, $2) ON CONFLICT (sha256) DO NOTHING";
+
+pub(crate) const LIBRARY_FILE_CONTENT: &str = "SELECT sha256 FROM library_files WHERE name = $1";
+
+/// A replaced file keeps the time of its first upload.
+pub(crate) const PUT_LIBRARY_FILE: &str = "INSERT INTO library_files (name, sha256, size_bytes, description, \
+     parameters_description, has_parameters, created_by, created_at, updated_at) \
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT (name) DO UPDATE SET sha256 = excluded.sha256, \
+     size_bytes = excluded.size_bytes, description = excluded.description, \
+     parameters_description = excluded.parameters_description, has_parameters = excluded.has_parameters, \
+     created_by = excluded.created_by, updated_at = excluded.updated_at";
+
+pub(crate) const LIBRARY_FILES: &str = "SELECT name, sha256, size_bytes, description, parameters_description, \
+     has_parameters, created_by, created_at, updated_at FROM library_files ORDER BY name";
+
+pub(crate) const LIBRARY_CONTENT: &str = "SELECT content FROM library_contents WHERE sha256 = $1";
+
+pub(crate) const DELETE_LIBRARY_FILE: &str = "DELETE FROM library_files WHERE name = $1 RETURNING sha256";
+
+pub(crate) const USE_CONTENT: &str =
+    "INSERT INTO library_uses (action, sha256) VALUES ($1, $2) ON CONFLICT (action, sha256) DO NOTHING";
+
+pub(crate) const END_USES: &str = "DELETE FROM library_uses WHERE action = $1 RETURNING sha256";
+
+/// Forgets a content that neither a file nor an action that is not final names.
+pub(crate) const FORGET_CONTENT: &str = "DELETE FROM library_contents WHERE sha256 = $1 \
+     AND NOT EXISTS (SELECT 1 FROM library_files f WHERE f.sha256 = library_contents.sha256) \
+     AND NOT EXISTS (SELECT 1 FROM library_uses u WHERE u.sha256 = library_contents.sha256)";
+
+pub(crate) const SETTING: &str = "SELECT value FROM settings WHERE name = $1";
+
+pub(crate) const PUT_SETTING: &str = "INSERT INTO settings (name, value) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING";
+
+pub(crate) const COMMIT_NUMBER: &str = "SELECT number FROM commits WHERE only = 1";
+
+pub(crate) const SET_COMMIT_NUMBER: &str = "UPDATE commits SET number = $1 WHERE only = 1";
+
+/// The actions that match `query`'s filters, newest first. Its words stand in the text: they are ours, and of a closed
+/// set. Placeholders are, in this order: the action's id and the machine's, each where asked for, and the limit.
+pub(crate) fn actions(query: &crate::ActionQuery) -> String {
+    use super::words::Word;
+    use std::fmt::Write;
+    let mut text = String::from(select_action!());
+    let mut joint = "WHERE";
+    let mut order = "a.number";
+    let mut next = 1;
+    let mut and = |text: &mut String, condition: std::fmt::Arguments<'_>| {
+        // Writing to a String cannot fail.
+        let _ = write!(text, "{joint} {condition} ");
+        joint = "AND";
+    };
+    if query.id.is_some() {
+        and(&mut text, format_args!("a.id = ${next}"));
+        next += 1;
+    }
+    if query.machine.is_some() {
+        and(&mut text, format_args!("a.machine = (SELECT number FROM machines WHERE id = ${next})"));
+        next += 1;
+    }
+    if let Some(kind) = query.kind {
+        and(&mut text, format_args!("a.kind = '{}'", kind.word()));
+    }
+    if !query.stages.is_empty() {
+        let words: Vec<String> = query.stages.iter().map(|stage| format!("'{}'", stage.word())).collect();
+        and(&mut text, format_args!("a.stage IN ({})", words.join(", ")));
+        if query.stages.iter().all(|stage| !stage.is_final()) {
+            // Says nothing new, but in the words of the index of what is live. The plus keeps the planner from walking
+            // all there ever was, newest first, in the hope of meeting enough of what is live.
+            and(&mut text, format_args!(concat!("a.", live!())));
+            order = "+a.number";
+        }
+    }
+    let _ = write!(text, "ORDER BY {order} DESC LIMIT ${next}");
+    text
+}
+
+/// The machines that match `query`'s filters, by name. Placeholders are, in this order: the id and the folded name, each
+/// where asked for, and the limit.
+pub(crate) fn machines(query: &crate::MachineQuery) -> String {
+    let filters = match (query.id.is_some(), query.name.is_some()) {
+        (false, false) => "ORDER BY name_folded, id LIMIT $1",
+        (true, false) => "WHERE id = $1 ORDER BY name_folded, id LIMIT $2",
+        (false, true) => "WHERE name_folded = $1 ORDER BY name_folded, id LIMIT $2",
+        (true, true) => "WHERE id = $1 AND name_folded = $2 ORDER BY name_folded, id LIMIT $3",
+    };
+    format!("{}{filters}", select_machine!())
+}

@@ -1,0 +1,183 @@
+//! The SQLite engine: one file, one writer that commits in groups, a few readers, and a thread that keeps the
+//! write-ahead log short.
+
+mod access;
+mod actions;
+mod checkpoint;
+mod columns;
+mod config;
+mod failure;
+mod history;
+mod integrity;
+mod library;
+mod listing;
+mod machines;
+mod open;
+#[cfg(test)]
+mod plans;
+mod readers;
+mod writer;
+
+use crate::{
+    ActionQuery, Application, Committed, EnrolToken, Enrolled, Inserted, LibraryFile, LibraryPut, MachineQuery, Store,
+    StoreError,
+};
+use async_trait::async_trait;
+use checkpoint::Checkpointer;
+pub use config::SqliteConfig;
+use domain::action::Action;
+use domain::decide::Change;
+use domain::history::{Line, StoredLine};
+use domain::ids::{ActionId, Digest, Epoch, MachineId};
+use domain::machine::{Machine, Told};
+use domain::time::Timestamp;
+use readers::Readers;
+use writer::Writer;
+
+/// A store in one SQLite file. Dropped, it finishes what it was asked to write, and closes the file.
+pub struct SqliteStore {
+    // Dropped in this order: the writer's last commits go into the file with the checkpoint thread's last round.
+    writer: Writer,
+    _checkpointer: Checkpointer,
+    readers: Readers,
+}
+
+impl SqliteStore {
+    /// Opens the store, makes it if there is none, and brings it to this version's schema.
+    ///
+    /// Refuses with [`StoreError::Unsafe`] a file of a newer version, a file of another program, and a place or a
+    /// library where SQLite would not keep what it acknowledges (`journal_mode` WAL with `synchronous` FULL).
+    pub fn open(config: SqliteConfig) -> Result<Self, StoreError> {
+        open::prepare(&config)?;
+        let checkpointer = Checkpointer::start(&config)?;
+        let writer = Writer::start(&config, checkpointer.wal())?;
+        let readers = Readers::start(&config)?;
+        Ok(Self { writer, _checkpointer: checkpointer, readers })
+    }
+}
+
+#[async_trait]
+impl Store for SqliteStore {
+    async fn insert(&self, action: &Action, history: &[Line]) -> Result<Inserted, StoreError> {
+        let (action, lines) = (action.clone(), history.to_vec());
+        self.writer.write(move |unit| actions::insert(unit, &action, &lines)).await
+    }
+
+    async fn commit(&self, change: &Change) -> Result<Committed, StoreError> {
+        let change = change.clone();
+        self.writer.write(move |unit| actions::commit(unit, &change)).await
+    }
+
+    async fn note(&self, action: ActionId, lines: &[Line]) -> Result<(), StoreError> {
+        let lines = lines.to_vec();
+        self.writer.write(move |unit| actions::note(unit, action, &lines)).await
+    }
+
+    async fn action(&self, id: ActionId) -> Result<Option<Action>, StoreError> {
+        self.readers.look_up(|connection| listing::action(connection, id))
+    }
+
+    async fn actions(&self, query: &ActionQuery) -> Result<Vec<Action>, StoreError> {
+        let query = query.clone();
+        self.readers.read(move |connection| listing::actions(connection, &query)).await
+    }
+
+    async fn live_actions(&self, machine: MachineId) -> Result<Vec<Action>, StoreError> {
+        self.readers.look_up(|connection| listing::live(connection, machine))
+    }
+
+    async fn machines_with_live_actions(&self) -> Result<Vec<MachineId>, StoreError> {
+        self.readers.read(listing::machines_with_live).await
+    }
+
+    async fn overdue(&self, now: Timestamp, unseen_since: Timestamp, limit: u32) -> Result<Vec<ActionId>, StoreError> {
+        self.readers.read(move |connection| listing::overdue(connection, now, unseen_since, limit)).await
+    }
+
+    async fn history(&self, id: ActionId) -> Result<Vec<StoredLine>, StoreError> {
+        self.readers.read(move |connection| history::read(connection, id)).await
+    }
+
+    async fn enrol(&self, machine: &Machine, token: &Digest, now: Timestamp) -> Result<Enrolled, StoreError> {
+        let (machine, token) = (machine.clone(), *token);
+        self.writer.write(move |unit| machines::enrol(unit, &machine, &token, now)).await
+    }
+
+    async fn machine(&self, id: MachineId) -> Result<Option<Machine>, StoreError> {
+        self.readers.look_up(|connection| machines::machine(connection, id))
+    }
+
+    async fn machines(&self, query: &MachineQuery) -> Result<Vec<Machine>, StoreError> {
+        let query = query.clone();
+        self.readers.read(move |connection| machines::machines(connection, &query)).await
+    }
+
+    async fn open_session(
+        &self,
+        machine: MachineId,
+        incarnation: u32,
+        told: &Told,
+        now: Timestamp,
+    ) -> Result<Option<Epoch>, StoreError> {
+        let told = told.clone();
+        self.writer.write(move |unit| machines::open_session(unit, machine, incarnation, &told, now)).await
+    }
+
+    async fn seen(&self, machine: MachineId, now: Timestamp) -> Result<(), StoreError> {
+        self.writer.write(move |unit| machines::seen(unit, machine, now)).await
+    }
+
+    async fn add_enrol_token(&self, token: &EnrolToken) -> Result<(), StoreError> {
+        let token = token.clone();
+        self.writer.write(move |unit| machines::add_enrol_token(unit, &token)).await
+    }
+
+    async fn put_application(&self, application: &Application) -> Result<(), StoreError> {
+        let application = application.clone();
+        self.writer.write(move |unit| access::put_application(unit, &application)).await
+    }
+
+    async fn application(&self, client_id: &str) -> Result<Option<Application>, StoreError> {
+        self.readers.look_up(|connection| access::application(connection, client_id))
+    }
+
+    async fn put_library_file(
+        &self,
+        file: &LibraryFile,
+        content: &[u8],
+        replace: bool,
+    ) -> Result<LibraryPut, StoreError> {
+        let (file, content) = (file.clone(), content.to_vec());
+        self.writer.write(move |unit| library::put(unit, &file, &content, replace)).await
+    }
+
+    async fn library_files(&self) -> Result<Vec<LibraryFile>, StoreError> {
+        self.readers.read(library::files).await
+    }
+
+    async fn library_content(&self, sha256: &Digest) -> Result<Option<Vec<u8>>, StoreError> {
+        let sha256 = *sha256;
+        self.readers.read(move |connection| library::content(connection, &sha256)).await
+    }
+
+    async fn delete_library_file(&self, name: &str) -> Result<bool, StoreError> {
+        let name = name.to_string();
+        self.writer.write(move |unit| library::delete(unit, &name)).await
+    }
+
+    async fn setting(&self, name: &str, otherwise: &str) -> Result<String, StoreError> {
+        if let Some(stands) = self.readers.look_up(|connection| access::setting(connection, name))? {
+            return Ok(stands);
+        }
+        let (name, otherwise) = (name.to_string(), otherwise.to_string());
+        self.writer.write(move |unit| access::put_setting(unit, &name, &otherwise)).await
+    }
+
+    async fn commit_number(&self) -> Result<u64, StoreError> {
+        self.readers.look_up(access::commit_number)
+    }
+
+    async fn integrity(&self) -> Result<Vec<String>, StoreError> {
+        self.readers.read(integrity::look).await
+    }
+}

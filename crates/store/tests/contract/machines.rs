@@ -1,0 +1,132 @@
+//! Machines and their sessions.
+
+use crate::engines::contract;
+use crate::world::{START, World, journal};
+use domain::ids::{Digest, Epoch};
+use domain::kind::Kind;
+use domain::machine::{JournalSeen, Told};
+use store::{Enrolled, MachineQuery};
+
+contract!(
+    a_machine_reads_back_as_it_was_enrolled,
+    an_unknown_machine_is_not_there,
+    each_session_has_the_next_number,
+    a_session_keeps_what_the_machine_told_and_when,
+    another_incarnation_opens_no_session_and_changes_nothing,
+    an_unknown_machine_opens_no_session,
+    a_word_from_a_machine_is_kept_with_its_time,
+    a_word_from_an_unknown_machine_is_nothing,
+    machines_are_listed_by_name_and_at_most_so_many,
+    a_name_is_found_without_regard_to_case,
+    two_machines_may_have_one_name,
+);
+
+async fn a_machine_reads_back_as_it_was_enrolled(world: World) {
+    let machine = world.machine().await;
+    assert_eq!(world.store.machine(machine.id).await.unwrap(), Some(machine));
+}
+
+async fn an_unknown_machine_is_not_there(world: World) {
+    assert_eq!(world.store.machine(world.unknown_machine().id).await.unwrap(), None);
+}
+
+async fn each_session_has_the_next_number(world: World) {
+    let (one, other) = (world.machine().await, world.machine().await);
+    for number in 1..=3 {
+        assert_eq!(world.session(&one).await, Epoch(number));
+    }
+    assert_eq!(world.session(&other).await, Epoch(1));
+}
+
+async fn a_session_keeps_what_the_machine_told_and_when(world: World) {
+    let mut machine = world.machine().await;
+    let head = Digest::of(b"head");
+    machine.told = Told {
+        os_platform: "Linux".into(),
+        os_version: "Debian 12 \"bookworm\"".into(),
+        agent_version: "9.9.9".into(),
+        last_address: Some("192.0.2.7".into()),
+        boot_id: "2".into(),
+        kinds: vec![Kind::Isolate, Kind::LiveResponse],
+        journal: Some(JournalSeen { id: journal(), sequence: u64::MAX, head }),
+    };
+    machine.last_seen = START.plus_seconds(60);
+    machine.session = Epoch(1);
+    let opened = world.store.open_session(machine.id, 1, &machine.told, machine.last_seen).await.unwrap();
+    assert_eq!(opened, Some(Epoch(1)));
+    assert_eq!(world.store.machine(machine.id).await.unwrap(), Some(machine));
+}
+
+async fn another_incarnation_opens_no_session_and_changes_nothing(world: World) {
+    let machine = world.machine().await;
+    for incarnation in [0, 2] {
+        let opened = world.store.open_session(machine.id, incarnation, &Told::default(), START.plus_seconds(9)).await;
+        assert_eq!(opened.unwrap(), None);
+    }
+    assert_eq!(world.store.machine(machine.id).await.unwrap(), Some(machine));
+}
+
+async fn an_unknown_machine_opens_no_session(world: World) {
+    let unknown = world.unknown_machine();
+    assert_eq!(world.store.open_session(unknown.id, 1, &unknown.told, START).await.unwrap(), None);
+}
+
+async fn a_word_from_a_machine_is_kept_with_its_time(world: World) {
+    let machine = world.machine().await;
+    let at = START.plus_seconds(77);
+    world.store.seen(machine.id, at).await.unwrap();
+    assert_eq!(world.store.machine(machine.id).await.unwrap().unwrap().last_seen, at);
+}
+
+async fn a_word_from_an_unknown_machine_is_nothing(world: World) {
+    let unknown = world.unknown_machine();
+    world.store.seen(unknown.id, START).await.unwrap();
+    assert_eq!(world.store.machine(unknown.id).await.unwrap(), None);
+}
+
+async fn machines_are_listed_by_name_and_at_most_so_many(world: World) {
+    let mut enrolled = Vec::new();
+    for name in ["beta", "Alpha", "gamma", "alpha2"] {
+        enrolled.push(enrol(&world, name).await);
+    }
+    let names = |limit| {
+        let query = MachineQuery { limit, ..MachineQuery::default() };
+        let store = world.store.clone();
+        async move { store.machines(&query).await.unwrap().into_iter().map(|machine| machine.name).collect::<Vec<_>>() }
+    };
+    assert_eq!(names(10).await, ["Alpha", "alpha2", "beta", "gamma"]);
+    assert_eq!(names(2).await, ["Alpha", "alpha2"]);
+    assert!(names(0).await.is_empty());
+    let one = MachineQuery { id: Some(enrolled[0]), name: None, limit: 10 };
+    assert_eq!(world.store.machines(&one).await.unwrap()[0].name, "beta");
+    let neither = MachineQuery { id: Some(enrolled[0]), name: Some("gamma".into()), limit: 10 };
+    assert!(world.store.machines(&neither).await.unwrap().is_empty());
+}
+
+async fn a_name_is_found_without_regard_to_case(world: World) {
+    enrol(&world, "Zürich-Büro-ÄPFEL").await;
+    enrol(&world, "zurich").await;
+    for asked in ["zürich-büro-äpfel", "ZÜRICH-BÜRO-ÄPFEL", "Zürich-Büro-ÄPFEL"] {
+        let query = MachineQuery { name: Some(asked.into()), limit: 5, ..MachineQuery::default() };
+        assert_eq!(world.store.machines(&query).await.unwrap().len(), 1, "{asked}");
+    }
+    for asked in ["", "zürich", "%", "zürich-büro-äpfe_"] {
+        let query = MachineQuery { name: Some(asked.into()), limit: 5, ..MachineQuery::default() };
+        assert!(world.store.machines(&query).await.unwrap().is_empty(), "{asked}");
+    }
+}
+
+async fn two_machines_may_have_one_name(world: World) {
+    let (one, other) = (enrol(&world, "laptop").await, enrol(&world, "laptop").await);
+    let query = MachineQuery { name: Some("laptop".into()), limit: 5, ..MachineQuery::default() };
+    let found: Vec<_> = world.store.machines(&query).await.unwrap().into_iter().map(|machine| machine.id).collect();
+    assert_eq!(found, [one, other]);
+}
+
+async fn enrol(world: &World, name: &str) -> domain::MachineId {
+    let mut machine = world.unknown_machine();
+    machine.name = name.into();
+    let token = world.token(1).await;
+    assert_eq!(world.store.enrol(&machine, &token.digest, START).await.unwrap(), Enrolled::Stored);
+    machine.id
+}
