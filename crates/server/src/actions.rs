@@ -1,0 +1,384 @@
+//! The use cases: request, cancel, grant, report, expire. The only door to the store.
+//!
+//! Each of them loads, asks `domain`, commits if the revision is still the one it read, and otherwise does that again.
+//! That loop is the whole handling of races.
+
+mod agents;
+mod library;
+
+use crate::wake::Wake;
+pub use agents::{Claimed, Enrolled, MACHINE_NAME_BYTES_MAX, Outstanding, Peer, Session};
+use domain::action::{Action, Body, Request};
+use domain::command::Command;
+use domain::decide::{self, Decision, Event, Refusal, Tell};
+use domain::history::{Line, Source, StoredLine};
+use domain::ids::{ActionId, MachineId};
+use domain::kind::{Kind, Scope};
+use domain::machine::Machine;
+use domain::permission::{self, Operation, Permission};
+use domain::testimony::Artifact;
+use domain::time::Timestamp;
+pub use library::{LIBRARY_FILE_BYTES_MAX, NewLibraryFile};
+use std::sync::Arc;
+use std::time::Duration;
+pub use store::{ActionQuery, LibraryFile, MachineQuery};
+use store::{Committed, Inserted, Store, StoreError};
+
+/// How often a decision is made anew because the action moved meanwhile. Each time somebody else got on, so this is
+/// never reached unless something is very wrong.
+const DECIDE_AGAIN_MAX: u32 = 1000;
+
+/// The longest comment, in bytes.
+pub const COMMENT_BYTES_MAX: usize = 4096;
+
+/// The most commands of one live response.
+pub const COMMANDS_MAX: usize = 64;
+
+/// How often a waiting cancel looks by itself, should every wake be lost.
+const LOOK_AGAIN: Duration = Duration::from_millis(250);
+
+/// Who asks, and what they may do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Caller {
+    /// A sign-in name or an application's id.
+    pub name: String,
+    /// What the token grants.
+    pub permissions: Vec<Permission>,
+}
+
+/// A request for an action, before it is one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewAction {
+    /// The machine's id as the caller wrote it.
+    pub machine: String,
+    /// What is wanted.
+    pub wanted: Wanted,
+    /// Who asks, and why.
+    pub request: Request,
+}
+
+/// What is wanted; library files by name still.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Wanted {
+    /// Cut the machine from the network.
+    Isolate(Scope),
+    /// Lift an isolation.
+    Release,
+    /// Run commands.
+    LiveResponse(Vec<WantedCommand>),
+}
+
+/// A command; library files by name still.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum WantedCommand {
+    /// Put a library file.
+    PutFile(String),
+    /// Run a library script, with arguments.
+    RunScript(String, Option<String>),
+    /// Get a file.
+    GetFile(String),
+}
+
+/// Why a use case did not happen.
+#[derive(Debug, thiserror::Error)]
+pub enum ActionError {
+    /// The caller lacks the permission.
+    #[error("none of the permissions that {0:?} asks for")]
+    Forbidden(Operation),
+    /// There is no such machine, action or file, or it is not for this caller.
+    #[error("{0} was not found")]
+    NotFound(String),
+    /// An action of the same kind is active on the machine.
+    #[error("Action is already in progress")]
+    AlreadyActive(ActionId),
+    /// The action has ended.
+    #[error("the action is already {}", .0.stage)]
+    Refused(Refusal),
+    /// The machine cannot do this.
+    #[error("{0}")]
+    NotSupported(String),
+    /// The request cannot be understood.
+    #[error("{0}")]
+    Invalid(String),
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl ActionError {
+    /// Whether the store cannot answer now, but may later.
+    pub fn is_unavailable(&self) -> bool {
+        matches!(self, Self::Store(StoreError::Unavailable(_)))
+    }
+}
+
+/// The use cases.
+#[derive(Clone)]
+pub struct Actions {
+    store: Arc<dyn Store>,
+    wake: Arc<Wake>,
+}
+
+impl Actions {
+    /// Over this store, waking through this.
+    pub fn new(store: Arc<dyn Store>, wake: Arc<Wake>) -> Self {
+        Self { store, wake }
+    }
+
+    /// Requests an action: checks permission, machine, kind and files, and records it as Pending.
+    pub async fn request(
+        &self,
+        caller: &Caller,
+        new: NewAction,
+        now: Timestamp,
+        random: [u8; 10],
+    ) -> Result<Action, ActionError> {
+        let kind = new.wanted.kind();
+        authorise(caller, Operation::Request(kind))?;
+        // The machine comes first: clients test the connection with an id that is none.
+        let machine = self.find_machine(&new.machine).await?;
+        let body = self.body(new.wanted).await?;
+        if !machine.told.kinds.is_empty() && !machine.told.kinds.contains(&kind) {
+            return Err(ActionError::NotSupported(format!("{} cannot do {}", machine.name, kind.row().wire)));
+        }
+        let id = ActionId::from_parts(now.as_millis(), random);
+        let action = Action::requested(id, machine.id, body, new.request, now);
+        let what = format!("requested by {}", action.request.requestor);
+        let line = Line { at: now, source: Source::Caller, what, stage: action.stage(), fact: None };
+        match self.store.insert(&action, &[line]).await? {
+            Inserted::Stored => {
+                self.wake.machine(action.machine);
+                Ok(action)
+            }
+            Inserted::AlreadyActive(other) => Err(ActionError::AlreadyActive(other)),
+            Inserted::NoMachine => Err(ActionError::NotFound(format!("Machine {}", new.machine))),
+        }
+    }
+
+    /// Accepts a cancel, or says why it comes too late. A Pending action is Cancelled when this returns; a granted one
+    /// is Stopping until its machine testifies.
+    pub async fn cancel(
+        &self,
+        caller: &Caller,
+        id: &str,
+        comment: String,
+        now: Timestamp,
+    ) -> Result<Action, ActionError> {
+        authorise(caller, Operation::Cancel)?;
+        let action = self.find(id).await?;
+        let event = Event::CancelRequested { requestor: caller.name.clone(), comment };
+        match self.decide(action.id, event, now).await? {
+            Decided { action, refusal: None, .. } => {
+                self.wake.machine(action.machine);
+                Ok(action)
+            }
+            Decided { refusal: Some(refusal), .. } => Err(ActionError::Refused(refusal)),
+        }
+    }
+
+    /// The action once it is final, or as it stands when the budget is spent.
+    pub async fn wait_final(&self, id: ActionId, budget: Duration) -> Result<Action, ActionError> {
+        let mut changes = self.wake.changes();
+        let deadline = tokio::time::Instant::now() + budget;
+        loop {
+            let action = self.store.action(id).await?.ok_or_else(|| not_found_action(&id.to_string()))?;
+            if action.stage().is_final() || tokio::time::Instant::now() >= deadline {
+                return Ok(action);
+            }
+            let look_again = deadline.min(tokio::time::Instant::now() + LOOK_AGAIN);
+            // Lagged or closed: look again, which is all a change means anyway.
+            let changed = async { while changes.recv().await.is_ok_and(|changed| changed != id) {} };
+            let _ = tokio::time::timeout_at(look_again, changed).await;
+        }
+    }
+
+    /// One action.
+    pub async fn action(&self, caller: &Caller, id: &str) -> Result<Action, ActionError> {
+        self.action_for(caller, Operation::Read, id).await
+    }
+
+    /// The action an operation is to be about, before the rest of what is asked is looked at.
+    pub async fn action_for(&self, caller: &Caller, operation: Operation, id: &str) -> Result<Action, ActionError> {
+        authorise(caller, operation)?;
+        self.find(id).await
+    }
+
+    /// What a step of an action produced; none if there is no such action or step, or it produced nothing. Without a
+    /// caller: whoever asks has shown a link that was made for one.
+    pub async fn artifact(&self, id: ActionId, step: u16) -> Result<Option<Artifact>, ActionError> {
+        let action = self.store.action(id).await?;
+        let testimony = action.as_ref().and_then(|action| action.state.testimony());
+        let report = testimony.and_then(|words| words.steps.iter().find(|report| report.index == step));
+        Ok(report.and_then(|report| report.artifact.clone()))
+    }
+
+    /// Actions that match, newest first.
+    pub async fn actions(&self, caller: &Caller, query: &ActionQuery) -> Result<Vec<Action>, ActionError> {
+        authorise(caller, Operation::Read)?;
+        Ok(self.store.actions(query).await?)
+    }
+
+    /// The history of an action.
+    pub async fn history(&self, caller: &Caller, id: &str) -> Result<(Action, Vec<StoredLine>), ActionError> {
+        let action = self.action(caller, id).await?;
+        let lines = self.store.history(action.id).await?;
+        Ok((action, lines))
+    }
+
+    /// One machine, by id or by name.
+    pub async fn machine(&self, caller: &Caller, id_or_name: &str) -> Result<Machine, ActionError> {
+        self.machine_for(caller, Operation::Read, id_or_name).await
+    }
+
+    /// The machine an operation is to be about, before the rest of what is asked is looked at.
+    pub async fn machine_for(
+        &self,
+        caller: &Caller,
+        operation: Operation,
+        id_or_name: &str,
+    ) -> Result<Machine, ActionError> {
+        authorise(caller, operation)?;
+        self.find_machine(id_or_name).await
+    }
+
+    /// Machines that match, by name.
+    pub async fn machines(&self, caller: &Caller, query: &MachineQuery) -> Result<Vec<Machine>, ActionError> {
+        authorise(caller, Operation::Read)?;
+        Ok(self.store.machines(query).await?)
+    }
+
+    /// The name of a machine, for showing an action; none if it is gone.
+    pub async fn machine_name(&self, id: MachineId) -> Result<Option<String>, ActionError> {
+        Ok(self.store.machine(id).await?.map(|machine| machine.name))
+    }
+
+    /// Ends what is overdue. Returns how many actions were ended.
+    pub async fn expire(&self, now: Timestamp, unseen_since: Timestamp, limit: u32) -> Result<u32, ActionError> {
+        let mut ended = 0;
+        for id in self.store.overdue(now, unseen_since, limit).await? {
+            let decided = self.decide(id, Event::DeadlinePassed, now).await?;
+            ended += u32::from(decided.changed);
+        }
+        Ok(ended)
+    }
+
+    /// Load, decide, commit if nothing moved; otherwise again.
+    async fn decide(&self, id: ActionId, event: Event, now: Timestamp) -> Result<Decided, ActionError> {
+        for _ in 0..DECIDE_AGAIN_MAX {
+            let action = self.store.action(id).await?.ok_or_else(|| not_found_action(&id.to_string()))?;
+            let (change, tell) = match decide::decide(&action, event.clone(), now) {
+                Ok(Decision::Change(change, tell)) => (change, tell),
+                Ok(Decision::Stay(tell)) => return Ok(Decided::unchanged(action, tell)),
+                Ok(Decision::Late(lines, tell)) => {
+                    self.store.note(id, &lines).await?;
+                    return Ok(Decided::unchanged(action, tell));
+                }
+                Err(refusal) => {
+                    return Ok(Decided { refusal: Some(refusal), ..Decided::unchanged(action, Tell::Nothing) });
+                }
+            };
+            match self.store.commit(&change).await? {
+                Committed::Stored(_) => {
+                    self.wake.changed(id);
+                    if change.action.stage().is_final() {
+                        // What waited for the same resource may go now.
+                        self.wake.machine(change.action.machine);
+                    }
+                    let action = change.action;
+                    return Ok(Decided { action, tell, changed: true, busy: None, refusal: None });
+                }
+                Committed::Moved => {}
+                Committed::SessionMoved => {
+                    return Ok(Decided { busy: Some(Busy::OldSession), ..Decided::unchanged(action, Tell::Nothing) });
+                }
+                Committed::ClassBusy(_) => {
+                    return Ok(Decided { busy: Some(Busy::Class), ..Decided::unchanged(action, Tell::Nothing) });
+                }
+            }
+        }
+        Err(StoreError::Unavailable(format!("action {id} moved {DECIDE_AGAIN_MAX} times under one decision")).into())
+    }
+
+    async fn find(&self, id: &str) -> Result<Action, ActionError> {
+        let parsed = ActionId::parse(id).ok_or_else(|| not_found_action(id))?;
+        self.store.action(parsed).await?.ok_or_else(|| not_found_action(id))
+    }
+
+    async fn find_machine(&self, id_or_name: &str) -> Result<Machine, ActionError> {
+        let found = match MachineId::parse(id_or_name) {
+            Some(id) => self.store.machine(id).await?,
+            None => {
+                let query = MachineQuery { name: Some(id_or_name.into()), limit: 1, ..MachineQuery::default() };
+                self.store.machines(&query).await?.into_iter().next()
+            }
+        };
+        found.ok_or_else(|| ActionError::NotFound(format!("Machine {id_or_name}")))
+    }
+
+    /// Ties library names to the content they have now: what runs later is what was authorised.
+    async fn body(&self, wanted: Wanted) -> Result<Body, ActionError> {
+        let wanted = match wanted {
+            Wanted::Isolate(Scope::Full) => return Ok(Body::Isolate { scope: Scope::Full }),
+            Wanted::Isolate(_) => {
+                return Err(ActionError::NotSupported("Selective isolation is not available on Linux".into()));
+            }
+            Wanted::Release => return Ok(Body::Release),
+            Wanted::LiveResponse(wanted) => wanted,
+        };
+        if wanted.is_empty() || wanted.len() > COMMANDS_MAX {
+            return Err(ActionError::Invalid(format!("Commands must hold 1 to {COMMANDS_MAX} commands")));
+        }
+        let files = self.store.library_files().await?;
+        let mut commands = Vec::with_capacity(wanted.len());
+        for command in wanted {
+            commands.push(match command {
+                WantedCommand::PutFile(name) => Command::PutFile { file: library::find(&files, &name)? },
+                WantedCommand::RunScript(name, args) => {
+                    Command::RunScript { script: library::find(&files, &name)?, args }
+                }
+                WantedCommand::GetFile(path) => Command::GetFile { path },
+            });
+        }
+        Ok(Body::LiveResponse { commands })
+    }
+}
+
+impl Wanted {
+    /// Its kind.
+    pub fn kind(&self) -> Kind {
+        match self {
+            Self::Isolate(_) => Kind::Isolate,
+            Self::Release => Kind::Release,
+            Self::LiveResponse(_) => Kind::LiveResponse,
+        }
+    }
+}
+
+/// What a decision came to.
+struct Decided {
+    action: Action,
+    tell: Tell,
+    changed: bool,
+    busy: Option<Busy>,
+    refusal: Option<Refusal>,
+}
+
+/// Why a grant has to wait.
+enum Busy {
+    OldSession,
+    Class,
+}
+
+impl Decided {
+    fn unchanged(action: Action, tell: Tell) -> Self {
+        Self { action, tell, changed: false, busy: None, refusal: None }
+    }
+}
+
+fn authorise(caller: &Caller, operation: Operation) -> Result<(), ActionError> {
+    if permission::allowed(&caller.permissions, operation) { Ok(()) } else { Err(ActionError::Forbidden(operation)) }
+}
+
+fn not_found_action(id: &str) -> ActionError {
+    ActionError::NotFound(format!("Machine action {id}"))
+}

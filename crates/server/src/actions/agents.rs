@@ -1,0 +1,298 @@
+//! What agents ask for: enrolment, sessions, grants, and the keeping of their testimony.
+
+use super::{ActionError, Actions, Busy, Decided};
+use domain::action::{Action, Body, State, TimedOutWhy};
+use domain::decide::{Event, Tell};
+use domain::grantee::{Listed, Verdict};
+use domain::history::{Line, Source};
+use domain::ids::{ActionId, Digest, Epoch, JournalId, MachineId};
+use domain::kind::{Kind, ResourceClass};
+use domain::lifecycle::Stage;
+use domain::machine::{JournalSeen, Machine, Told};
+use domain::testimony::Testimony;
+use domain::time::Timestamp;
+pub use store::Enrolled;
+
+/// The longest machine name, in bytes.
+pub const MACHINE_NAME_BYTES_MAX: usize = 253;
+
+/// The longest line of a machine's words that is kept, in bytes.
+const FACT_BYTES_MAX: usize = 2000;
+
+/// Who is on the other end of a stream, by its certificate and nothing else.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Peer {
+    /// Which machine.
+    pub machine: MachineId,
+    /// Under which enrolment.
+    pub incarnation: u32,
+}
+
+/// An opened session.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Session {
+    /// Its number.
+    pub number: Epoch,
+    /// How each listed action stands.
+    pub verdicts: Vec<(ActionId, Verdict)>,
+}
+
+/// What waits for a machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outstanding {
+    /// This may be claimed.
+    Offer(ActionId, Kind),
+    /// This is to be stopped.
+    Abort(ActionId, Epoch),
+}
+
+/// The answer to a claim.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Claimed {
+    /// Recorded: it may begin.
+    Grant {
+        /// The grant's number.
+        epoch: Epoch,
+        /// What is to be done.
+        body: Body,
+    },
+    /// It was cancelled after an earlier grant.
+    Abort(Epoch),
+    /// It has ended, or never was.
+    Gone,
+    /// It was cancelled before any grant.
+    Cancelled,
+    /// It belongs to another machine.
+    NotYours,
+    /// Something requested earlier needs the same thing.
+    Busy,
+    /// A newer session is open.
+    OldSession,
+}
+
+impl Actions {
+    /// Records a machine that came with a valid token.
+    pub async fn enrol(&self, machine: &Machine, token: &str, now: Timestamp) -> Result<Enrolled, ActionError> {
+        Ok(self.store.enrol(machine, &Digest::of(token.as_bytes()), now).await?)
+    }
+
+    /// Opens a session and says how everything the agent listed stands. `None`: no such machine of this enrolment.
+    ///
+    /// A journal that is another one than holds our grants, or the same one gone back in time, cannot testify to what
+    /// was begun: those actions end in outcome unknown, and are never granted again.
+    pub async fn open_session(
+        &self,
+        peer: Peer,
+        told: &Told,
+        journal: JournalSeen,
+        listed: &[Listed],
+        now: Timestamp,
+    ) -> Result<Option<Session>, ActionError> {
+        let Some(before) = self.store.machine(peer.machine).await? else { return Ok(None) };
+        let Some(number) = self.store.open_session(peer.machine, peer.incarnation, told, now).await? else {
+            return Ok(None);
+        };
+        let went_back =
+            before.told.journal.is_some_and(|seen| seen.id == journal.id && seen.sequence > journal.sequence);
+        if went_back {
+            tracing::error!(machine = %peer.machine, "the journal went back in time: a restored snapshot or a clone");
+        }
+        for action in self.store.live_actions(peer.machine).await? {
+            let Some(grant) = action.state.grant() else { continue };
+            if grant.journal != journal.id || went_back {
+                tracing::warn!(machine = %peer.machine, action = %action.id, "the journal that held the grant is gone");
+                self.decide(action.id, Event::Disowned(TimedOutWhy::JournalLost), now).await?;
+            }
+        }
+        let mut verdicts = Vec::with_capacity(listed.len());
+        for item in listed {
+            verdicts.push((item.action, self.verdict(peer.machine, item).await?));
+        }
+        Ok(Some(Session { number, verdicts }))
+    }
+
+    async fn verdict(&self, machine: MachineId, listed: &Listed) -> Result<Verdict, ActionError> {
+        let action = self.store.action(listed.action).await?.filter(|action| action.machine == machine);
+        let Some(action) = action else {
+            tracing::warn!(%machine, action = %listed.action, "the machine lists an action that is not its own");
+            return Ok(Verdict::Forget);
+        };
+        Ok(match &action.state {
+            State::Pending if listed.started => Verdict::Abort(listed.epoch),
+            State::Pending | State::Granted { .. } => Verdict::Continue,
+            State::Stopping { grant, .. } => Verdict::Abort(grant.epoch),
+            _ => Verdict::Forget,
+        })
+    }
+
+    /// What is to be said to a machine now, in the order of the requests: only the oldest of a resource class is
+    /// offered, since a later one would be refused.
+    pub async fn outstanding(&self, machine: MachineId, session: Epoch) -> Result<Vec<Outstanding>, ActionError> {
+        let mut classes: Vec<ResourceClass> = Vec::new();
+        let mut out = Vec::new();
+        for action in self.store.live_actions(machine).await? {
+            let first = !classes.contains(&action.kind().class());
+            classes.push(action.kind().class());
+            match &action.state {
+                State::Stopping { grant, .. } => out.push(Outstanding::Abort(action.id, grant.epoch)),
+                State::Pending if first => out.push(Outstanding::Offer(action.id, action.kind())),
+                State::Granted { grant } if grant.epoch < session => {
+                    out.push(Outstanding::Offer(action.id, action.kind()));
+                }
+                _ => {}
+            }
+        }
+        Ok(out)
+    }
+
+    /// A machine asks to begin an action.
+    pub async fn claim(
+        &self,
+        machine: MachineId,
+        session: Epoch,
+        id: ActionId,
+        journal: JournalId,
+        now: Timestamp,
+    ) -> Result<Claimed, ActionError> {
+        match self.store.action(id).await? {
+            None => return Ok(Claimed::Gone),
+            Some(action) if action.machine != machine => return Ok(Claimed::NotYours),
+            Some(_) => {}
+        }
+        let decided = self.decide(id, Event::Claimed { session, journal }, now).await?;
+        Ok(answer_claim(decided))
+    }
+
+    /// Keeps a machine's testimony. True: it need not be repeated.
+    pub async fn report(
+        &self,
+        machine: MachineId,
+        id: ActionId,
+        mut testimony: Testimony,
+        now: Timestamp,
+    ) -> Result<bool, ActionError> {
+        match self.store.action(id).await? {
+            Some(action) if action.machine == machine => {}
+            Some(_) => {
+                tracing::warn!(%machine, action = %id, "testimony about another machine's action: nothing is changed");
+                return Ok(false);
+            }
+            None => {
+                tracing::warn!(%machine, action = %id, "testimony about an unknown action");
+                return Ok(true);
+            }
+        }
+        shorten(&mut testimony);
+        let decided = self.decide(id, Event::Reported(testimony), now).await?;
+        if let Some(refusal) = &decided.refusal {
+            tracing::warn!(%machine, action = %id, %refusal, "testimony refused: nothing is changed");
+        }
+        Ok(decided.tell == Tell::Acknowledge)
+    }
+
+    /// Notes a fact of the machine's journal in the action's history, if the grant is that journal's.
+    pub async fn note_phase(
+        &self,
+        machine: MachineId,
+        id: ActionId,
+        epoch: Epoch,
+        fact: (JournalId, u64),
+        at: Timestamp,
+        what: String,
+    ) -> Result<(), ActionError> {
+        let action = self.store.action(id).await?;
+        let Some(action) = action.filter(|action| holds(action, machine, epoch, fact.0)) else {
+            tracing::warn!(%machine, action = %id, "a phase of an action that is not granted to this journal");
+            return Ok(());
+        };
+        let what = cut(what);
+        let line = Line { at, source: Source::Machine, what, stage: action.stage(), fact: Some(fact) };
+        self.store.note(id, &[line]).await?;
+        self.wake.changed(id);
+        Ok(())
+    }
+
+    /// The content of a library file that an open action of this machine names; `None` otherwise.
+    pub async fn library_content_for(
+        &self,
+        machine: MachineId,
+        sha256: &Digest,
+    ) -> Result<Option<Vec<u8>>, ActionError> {
+        let live = self.store.live_actions(machine).await?;
+        let names = |action: &Action| {
+            let mut files = action.body.commands().iter().filter_map(|command| command.library());
+            files.any(|file| file.sha256 == *sha256)
+        };
+        if !live.iter().any(|action| action.stage().is_open() && names(action)) {
+            return Ok(None);
+        }
+        Ok(self.store.library_content(sha256).await?)
+    }
+
+    /// Whether this machine may hand in an artifact of this action's step.
+    pub async fn takes_artifact(&self, machine: MachineId, id: ActionId, step: u16) -> Result<bool, ActionError> {
+        let action = self.store.action(id).await?;
+        Ok(action.is_some_and(|action| {
+            action.machine == machine && step < action.body.steps() && action.stage() != Stage::Pending
+        }))
+    }
+
+    /// The machine was heard of.
+    pub async fn seen(&self, machine: MachineId, now: Timestamp) -> Result<(), ActionError> {
+        Ok(self.store.seen(machine, now).await?)
+    }
+
+    /// Wakes every machine that has something outstanding.
+    pub async fn wake_outstanding(&self) -> Result<(), ActionError> {
+        for machine in self.store.machines_with_live_actions().await? {
+            self.wake.machine(machine);
+        }
+        Ok(())
+    }
+}
+
+fn answer_claim(decided: Decided) -> Claimed {
+    match (decided.busy, decided.tell) {
+        (Some(Busy::OldSession), _) => Claimed::OldSession,
+        (Some(Busy::Class), _) => Claimed::Busy,
+        (None, Tell::Grant(grant)) => Claimed::Grant { epoch: grant.epoch, body: decided.action.body },
+        (None, Tell::Abort(epoch)) => Claimed::Abort(epoch),
+        _ => match decided.refusal {
+            Some(refusal) if refusal.stage.is_open() => Claimed::OldSession,
+            Some(refusal) if refusal.stage == Stage::Cancelled => Claimed::Cancelled,
+            _ => Claimed::Gone,
+        },
+    }
+}
+
+fn holds(action: &Action, machine: MachineId, epoch: Epoch, journal: JournalId) -> bool {
+    let grant = action.state.grant();
+    action.machine == machine && grant.is_some_and(|grant| grant.epoch == epoch && grant.journal == journal)
+}
+
+/// A machine's words are kept, but not at any length.
+fn shorten(testimony: &mut Testimony) {
+    for line in &mut testimony.residue {
+        *line = cut(std::mem::take(line));
+    }
+    for fact in &mut testimony.facts {
+        fact.what = cut(std::mem::take(&mut fact.what));
+    }
+    for step in &mut testimony.steps {
+        for line in &mut step.errors {
+            *line = cut(std::mem::take(line));
+        }
+    }
+}
+
+fn cut(mut text: String) -> String {
+    if text.len() > FACT_BYTES_MAX {
+        let mut end = FACT_BYTES_MAX;
+        while !text.is_char_boundary(end) {
+            end -= 1;
+        }
+        text.truncate(end);
+        text.push('…');
+    }
+    text
+}

@@ -1,0 +1,104 @@
+//! What an administrator does on the server's own machine, with its data directory: there is no set-up over HTTP that
+//! somebody else could use first.
+
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::tokens::{Tenant, hash_secret};
+use anyhow::Context as _;
+use domain::ids::Digest;
+pub use domain::permission::{PERMISSIONS, Permission};
+use std::fmt::Write as _;
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::Path;
+use std::sync::Arc;
+use store::{Application, EnrolToken, SqliteConfig, SqliteStore, Store};
+
+/// The data file's name in the data directory.
+const STORE_FILE: &str = "countermand.db";
+
+/// The longest life of an enrolment token, in seconds: a week.
+pub const ENROL_TOKEN_SECONDS_MAX: i64 = 7 * 86_400;
+
+/// The most machines one enrolment token admits.
+pub const ENROL_TOKEN_USES_MAX: u32 = 100_000;
+
+/// Opens the store of a data directory; makes both if there is neither.
+///
+/// # Errors
+/// It cannot be made or read, belongs to a newer version, or would not keep what it acknowledges.
+pub fn open_store(config: &Config) -> anyhow::Result<Arc<dyn Store>> {
+    let dir = &config.data.dir;
+    make_private(dir)?;
+    make_private(&config.data.artifact_dir())?;
+    let store = SqliteStore::open(SqliteConfig::at(dir.join(STORE_FILE)))
+        .with_context(|| format!("the store in {}", dir.display()))?;
+    Ok(Arc::new(store))
+}
+
+/// A new application, with its secret, which is shown once and kept nowhere.
+#[derive(Clone, Debug)]
+pub struct NewApplication {
+    /// The installation's tenant.
+    pub tenant: String,
+    /// The application's id.
+    pub client_id: String,
+    /// Its secret.
+    pub client_secret: String,
+}
+
+/// Adds an application that may call the API.
+///
+/// # Errors
+/// The store.
+pub async fn add_application(
+    store: &dyn Store,
+    clock: &dyn Clock,
+    name: &str,
+    permissions: Vec<Permission>,
+) -> anyhow::Result<NewApplication> {
+    let tenant = Tenant::load(store, clock.random()).await?;
+    let client_id = crate::clock::guid(clock).to_string();
+    let client_secret = secret(clock);
+    let application = Application {
+        client_id: client_id.clone(),
+        name: name.to_string(),
+        secret_hash: hash_secret(&client_secret, clock.random())?,
+        permissions,
+        created_at: clock.now(),
+    };
+    store.put_application(&application).await?;
+    Ok(NewApplication { tenant: tenant.0.to_string(), client_id, client_secret })
+}
+
+/// Adds an enrolment token and returns it; it is shown once, and only its digest is kept.
+///
+/// # Errors
+/// A life or a number of uses out of bounds; the store.
+pub async fn add_enrol_token(
+    store: &dyn Store,
+    clock: &dyn Clock,
+    uses_max: u32,
+    life_seconds: i64,
+) -> anyhow::Result<String> {
+    anyhow::ensure!((1..=ENROL_TOKEN_USES_MAX).contains(&uses_max), "1 to {ENROL_TOKEN_USES_MAX} uses");
+    anyhow::ensure!((1..=ENROL_TOKEN_SECONDS_MAX).contains(&life_seconds), "a life of 1 s to 7 days");
+    let token = secret(clock);
+    let expires_at = clock.now().plus_seconds(life_seconds);
+    store.add_enrol_token(&EnrolToken { digest: Digest::of(token.as_bytes()), uses_max, expires_at }).await?;
+    Ok(token)
+}
+
+/// 256 random bits in hex: nothing that needs quoting anywhere.
+fn secret(clock: &dyn Clock) -> String {
+    let random: [u8; 32] = clock.random();
+    random.iter().fold(String::with_capacity(64), |mut text, byte| {
+        // Writing to a string cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+fn make_private(dir: &Path) -> anyhow::Result<()> {
+    let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir);
+    made.with_context(|| format!("cannot make {}", dir.display()))
+}

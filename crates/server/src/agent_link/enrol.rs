@@ -1,0 +1,73 @@
+//! A machine becomes known: a short-lived token and a certificate request made on the machine, for an id and a
+//! certificate. Neither a host name nor any other id of the machine ever adopts an existing record.
+
+use super::AgentLink;
+use crate::actions::{Enrolled, MACHINE_NAME_BYTES_MAX};
+use crate::api::error::ApiError;
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::State;
+use domain::ids::{Epoch, MachineId};
+use domain::machine::{Machine, Told};
+use protocol::agent::{EnrolAnswer, EnrolRequest};
+use protocol::defender::error::Code;
+
+/// The largest enrolment request, in bytes.
+const REQUEST_BYTES_MAX: usize = 32 * 1024;
+
+/// The number of a first enrolment.
+const FIRST_INCARNATION: u32 = 1;
+
+pub(super) async fn enrol(State(link): State<AgentLink>, body: Bytes) -> Result<Json<EnrolAnswer>, ApiError> {
+    if body.len() > REQUEST_BYTES_MAX {
+        return Err(ApiError::new(Code::RequestTooLarge, "the enrolment request is too large"));
+    }
+    let request: EnrolRequest = serde_json::from_slice(&body)
+        .map_err(|e| ApiError::new(Code::InvalidRequestBody, format!("not an enrolment request: {e}")))?;
+    let name_ok = !request.name.is_empty()
+        && request.name.len() <= MACHINE_NAME_BYTES_MAX
+        && request.name.chars().all(|c| c.is_ascii_graphic());
+    if !name_ok {
+        return Err(ApiError::new(
+            Code::InvalidInput,
+            "the machine's name must be 1 to 253 printable ASCII characters",
+        ));
+    }
+    let now = link.clock.now();
+    let id = MachineId(link.clock.random());
+    // The certificate first: a request that cannot be certified must not use up a token.
+    let certificate_pem = link
+        .authority
+        .sign_machine(&request.csr_pem, id, FIRST_INCARNATION)
+        .map_err(|e| ApiError::new(Code::InvalidInput, format!("the certificate request is refused: {e}")))?;
+    let machine = Machine {
+        id,
+        name: request.name,
+        incarnation: FIRST_INCARNATION,
+        session: Epoch(0),
+        first_seen: now,
+        last_seen: now,
+        told: Told { os_platform: "Linux".into(), ..Told::default() },
+    };
+    let refused = match link.actions.enrol(&machine, &request.token, now).await? {
+        Enrolled::Stored => None,
+        Enrolled::UnknownToken => Some("the enrolment token is unknown"),
+        Enrolled::Expired => Some("the enrolment token has expired"),
+        Enrolled::UsedUp => Some("the enrolment token was used already"),
+    };
+    if let Some(why) = refused {
+        tracing::warn!(name = machine.name, why, "an enrolment was refused");
+        return Err(ApiError::new(Code::Unauthorized, why));
+    }
+    tracing::info!(machine = %id, name = machine.name, "a machine was enrolled");
+    let key: String = link.signer.public_key().iter().map(|byte| format!("{byte:02x}")).collect();
+    Ok(Json(EnrolAnswer {
+        machine: id.to_string(),
+        incarnation: FIRST_INCARNATION,
+        certificate_pem,
+        authority_pem: link.authority.certificate_pem().to_string(),
+        agent_address: link.agent_address,
+        grant_key_id: link.signer.key_id().to_string(),
+        grant_key_hex: key,
+    }))
+}

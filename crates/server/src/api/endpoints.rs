@@ -1,0 +1,89 @@
+//! The table of contents: every path once, with who may call it and how often.
+
+use super::call::Call;
+use super::error::ApiError;
+use super::limits::Limit;
+use super::{
+    alerts, cancel_action, delete_library_file, download, download_link, explain, get_action, get_machine, history,
+    isolate, list_actions, list_library_files, list_machines, path, run_live_response, token, unisolate,
+    upload_library_file,
+};
+use axum::http::Method;
+use axum::response::Response;
+use domain::kind::Kind;
+use domain::permission::Operation;
+use std::pin::Pin;
+
+/// What a handler returns.
+pub(super) type Answer<'a> = Pin<Box<dyn Future<Output = Result<Response, ApiError>> + Send + 'a>>;
+
+/// An endpoint.
+pub(super) struct Endpoint {
+    /// Its method.
+    method: Method,
+    /// Its path; literals are matched without regard to case. Calls are counted by it.
+    pub(super) path: &'static str,
+    /// Who may call it.
+    pub(super) access: Access,
+    /// How often.
+    pub(super) limit: Limit,
+    /// What answers.
+    pub(super) handler: for<'a> fn(&'a mut Call) -> Answer<'a>,
+}
+
+/// Who may call an endpoint.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Access {
+    /// Everyone: what is asked carries its own authority.
+    Open,
+    /// Every application with a token.
+    Token,
+    /// Applications with a permission for this.
+    For(Operation),
+}
+
+/// The endpoints.
+#[rustfmt::skip]
+static ENDPOINTS: [Endpoint; 18] = {
+    use {Access::{For, Open, Token}, Limit::{LiveResponse, Standard}, Operation::{Cancel, Library, Read, Request}};
+    const GET: Method = Method::GET;
+    const POST: Method = Method::POST;
+    const DELETE: Method = Method::DELETE;
+    [
+        row(GET,    "/api/machineactions",                    For(Read),                        Standard,     |c| Box::pin(list_actions::list_actions(c))),
+        row(GET,    "/api/machineactions/{id}",               For(Read),                        Standard,     |c| Box::pin(get_action::get_action(c))),
+        row(POST,   "/api/machineactions/{id}/cancel",        For(Cancel),                      Standard,     |c| Box::pin(cancel_action::cancel_action(c))),
+        row(GET,    "/api/machineactions/{id}/GetLiveResponseResultDownloadLink(index={n})",
+                                                              For(Read),                        Standard,     |c| Box::pin(download_link::download_link(c))),
+        row(GET,    "/api/machines",                          For(Read),                        Standard,     |c| Box::pin(list_machines::list_machines(c))),
+        row(GET,    "/api/machines/{id}",                     For(Read),                        Standard,     |c| Box::pin(get_machine::get_machine(c))),
+        row(POST,   "/api/machines/{id}/isolate",             For(Request(Kind::Isolate)),      Standard,     |c| Box::pin(isolate::isolate(c))),
+        row(POST,   "/api/machines/{id}/unisolate",           For(Request(Kind::Release)),      Standard,     |c| Box::pin(unisolate::unisolate(c))),
+        row(POST,   "/api/machines/{id}/runliveresponse",     For(Request(Kind::LiveResponse)), LiveResponse, |c| Box::pin(run_live_response::run_live_response(c))),
+        row(GET,    "/api/libraryfiles",                      For(Library),                     Standard,     |c| Box::pin(list_library_files::list_library_files(c))),
+        row(POST,   "/api/libraryfiles",                      For(Library),                     Standard,     |c| Box::pin(upload_library_file::upload_library_file(c))),
+        row(DELETE, "/api/libraryfiles/{name}",               For(Library),                     Standard,     |c| Box::pin(delete_library_file::delete_library_file(c))),
+        row(GET,    "/api/alerts",                            Token,                            Standard,     |c| Box::pin(alerts::alerts(c))),
+        row(GET,    "/api/countermand/actions/{id}",          For(Read),                        Standard,     |c| Box::pin(explain::explain(c))),
+        row(GET,    "/api/countermand/actions/{id}/history",  For(Read),                        Standard,     |c| Box::pin(history::history(c))),
+        row(GET,    download::PATH,                           Open,                             Standard,     |c| Box::pin(download::download(c))),
+        row(POST,   "/{tenant}/oauth2/v2.0/token",            Open,                             Standard,     |c| Box::pin(token::version_2(c))),
+        row(POST,   "/{tenant}/oauth2/token",                 Open,                             Standard,     |c| Box::pin(token::version_1(c))),
+    ]
+};
+
+const fn row(
+    method: Method,
+    path: &'static str,
+    access: Access,
+    limit: Limit,
+    handler: for<'a> fn(&'a mut Call) -> Answer<'a>,
+) -> Endpoint {
+    Endpoint { method, path, access, limit, handler }
+}
+
+/// The endpoint that answers this, with the parameters of its path.
+pub(super) fn find(method: &Method, segments: &[String]) -> Option<(&'static Endpoint, Vec<String>)> {
+    let mut candidates = ENDPOINTS.iter().filter(|endpoint| endpoint.method == *method);
+    candidates.find_map(|endpoint| Some((endpoint, path::matches(endpoint.path, segments)?)))
+}

@@ -1,0 +1,139 @@
+//! The one place where what went wrong becomes HTTP. The chain of causes goes to the log, once, under the same id that
+//! the caller is shown; the caller is told nothing of our insides.
+
+use super::answer;
+use crate::actions::ActionError;
+use crate::clock::{SystemClock, guid};
+use axum::http::StatusCode;
+use axum::http::header::{HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
+use axum::response::{IntoResponse, Response};
+use domain::permission::{Operation, any_of};
+use protocol::defender::action::status_word;
+use protocol::defender::error::{Code, Envelope, ErrorBody};
+use protocol::defender::request::BodyError;
+
+/// How long to wait when the store does not answer, in seconds.
+const STORE_RETRY_AFTER_SECONDS: u64 = 5;
+
+/// The permissions of a cancel as the reference product's own refusal names them, one of them misspelt.
+const CANCEL_PERMISSIONS: &str = "Machine.Isolate, Machine.CollectForensic, Machine.Scan, Machine.RestrictExecution, \
+    Machine.StopAndQuarantine, Machine.Offboard, Machine.LiveResponse";
+
+/// A refusal on its way to the caller.
+#[derive(Debug)]
+pub struct ApiError {
+    code: Code,
+    message: String,
+    retry_after_seconds: Option<u64>,
+    /// For the log only.
+    cause: Option<String>,
+}
+
+impl ApiError {
+    /// A refusal with these words.
+    pub fn new(code: Code, message: impl Into<String>) -> Self {
+        Self { code, message: message.into(), retry_after_seconds: None, cause: None }
+    }
+
+    /// The same, with what only the log is told.
+    pub fn because(mut self, cause: impl std::fmt::Display) -> Self {
+        self.cause = Some(cause.to_string());
+        self
+    }
+
+    /// The same, with when to try again.
+    pub fn retry_after(mut self, seconds: u64) -> Self {
+        self.retry_after_seconds = Some(seconds);
+        self
+    }
+
+    /// The caller is not known.
+    pub(super) fn unauthorized(cause: impl std::fmt::Display) -> Self {
+        Self::new(Code::Unauthorized, "The access token is missing, expired, or not valid for this resource.")
+            .because(cause)
+    }
+
+    /// The caller may not do this.
+    pub(super) fn forbidden(operation: Operation) -> Self {
+        let names = match operation {
+            Operation::Cancel => CANCEL_PERMISSIONS.to_string(),
+            _ => any_of(operation).iter().map(|permission| permission.wire()).collect::<Vec<_>>().join(", "),
+        };
+        let message = format!(
+            "The application does not have any of the required application permissions ({names}) to access the \
+             resource."
+        );
+        Self::new(Code::Forbidden, message)
+    }
+
+    /// Nothing is served there.
+    pub(super) fn no_route() -> Self {
+        Self::new(Code::NotFound, "No HTTP resource was found that matches the request URI.")
+    }
+
+    /// Something broke that the caller can do nothing about.
+    pub(super) fn internal(cause: impl std::fmt::Display) -> Self {
+        Self::new(Code::InternalServerError, "An internal error occurred. Try again later.").because(cause)
+    }
+}
+
+impl From<ActionError> for ApiError {
+    fn from(error: ActionError) -> Self {
+        let message = error.to_string();
+        match error {
+            ActionError::Forbidden(operation) => Self::forbidden(operation),
+            ActionError::NotFound(_) => Self::new(Code::ResourceNotFound, message),
+            // Clients match on this text as well as on the code.
+            ActionError::AlreadyActive(other) => {
+                Self::new(Code::ActiveRequestAlreadyExists, message).because(format_args!("{other} is active"))
+            }
+            ActionError::Refused(refusal) => {
+                let status = status_word(refusal.stage);
+                Self::new(Code::BadRequest, format!("The machine action is already {status}: its state is final"))
+            }
+            ActionError::NotSupported(_) => Self::new(Code::OsPlatformNotSupported, message),
+            ActionError::Invalid(_) => Self::new(Code::InvalidInput, message),
+            ActionError::Store(_) if error.is_unavailable() => {
+                Self::new(Code::ServiceUnavailable, "The service cannot record or read now. Try again later.")
+                    .retry_after(STORE_RETRY_AFTER_SECONDS)
+                    .because(message)
+            }
+            ActionError::Store(_) => Self::internal(message),
+        }
+    }
+}
+
+impl From<BodyError> for ApiError {
+    fn from(error: BodyError) -> Self {
+        let code = match error {
+            BodyError::Unusable(_) => Code::InvalidRequestBody,
+            BodyError::Missing(_) => Code::MissingRequiredParameter,
+            BodyError::Invalid(_) => Code::InvalidInput,
+            BodyError::NotSupported(_) => Code::OsPlatformNotSupported,
+        };
+        Self::new(code, error.to_string())
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let target = guid(&SystemClock).to_string();
+        let (code, cause) = (self.code.word(), self.cause.as_deref().unwrap_or("-"));
+        if self.code.status() >= 500 {
+            tracing::error!(target_id = target, code, cause, "a request failed");
+        } else {
+            tracing::info!(target_id = target, code, cause, message = self.message, "a request was refused");
+        }
+        let status = StatusCode::from_u16(self.code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let body = Envelope { error: ErrorBody { code, message: self.message, target } };
+        let mut response = answer::json(status, &body);
+        if let Some(seconds) = self.retry_after_seconds {
+            response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        if self.code == Code::Unauthorized {
+            let challenge = HeaderValue::from_static("Bearer error=\"invalid_token\"");
+            response.headers_mut().insert(WWW_AUTHENTICATE, challenge);
+        }
+        response
+    }
+}

@@ -1,0 +1,68 @@
+//! The HTTP API, wire-compatible with Defender's machine actions API.
+//!
+//! [`endpoints`] is the table of contents; one file per endpoint. Every request takes the same way through
+//! [`dispatch`]: the path is normalised, the caller is known or refused (401), allowed or refused (403), counted (429),
+//! and only then is there a route (404), a machine, a body, a conflict. Handlers read, ask [`Actions`], and answer.
+
+mod alerts;
+mod answer;
+mod body;
+mod call;
+mod caller;
+mod cancel_action;
+mod create;
+mod delete_library_file;
+mod dispatch;
+mod download;
+mod download_link;
+mod encoding;
+mod endpoints;
+pub mod error;
+mod explain;
+mod get_action;
+mod get_machine;
+mod history;
+mod isolate;
+pub mod limits;
+mod list_actions;
+mod list_library_files;
+mod list_machines;
+mod path;
+mod query;
+mod run_live_response;
+mod token;
+mod unisolate;
+mod upload_library_file;
+
+use crate::actions::Actions;
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::links::Links;
+use crate::tokens::{SignIn, Verifier};
+use axum::Router;
+use limits::Limits;
+use std::sync::Arc;
+
+/// What the API works with.
+#[derive(Clone)]
+pub struct ApiState {
+    /// The use cases.
+    pub actions: Actions,
+    /// Knows callers by their tokens.
+    pub verifier: Arc<Verifier>,
+    /// Gives tokens.
+    pub sign_in: Arc<SignIn>,
+    /// Signs download links.
+    pub links: Arc<Links>,
+    /// Counts calls.
+    pub limits: Arc<Limits>,
+    /// What can be set.
+    pub config: Arc<Config>,
+    /// Tells the time and rolls dice.
+    pub clock: Arc<dyn Clock>,
+}
+
+/// The API. It answers every path there is, so whatever else is served beside it is merged as routes of its own.
+pub fn router(state: ApiState) -> Router {
+    Router::new().fallback(dispatch::dispatch).with_state(state)
+}

@@ -1,0 +1,197 @@
+//! An application's secret for a token.
+
+use super::{Claims, TOKEN_VERSION, Tenant, TokenKey, audiences, base, issuer};
+use crate::config::TokensConfig;
+use argon2::Argon2;
+use argon2::password_hash::{PasswordHasher as _, PasswordVerifier as _};
+use domain::time::Timestamp;
+use jsonwebtoken::{Algorithm, Header};
+use std::sync::Arc;
+use std::time::Duration;
+use store::{Application, Store, StoreError};
+use tokio::sync::Semaphore;
+use uuid::Uuid;
+
+/// A token's validity begins this long before it is issued: other clocks may be late.
+const CLOCK_SKEW_SECONDS: i64 = 60;
+
+/// The longest secret that is looked at, in bytes.
+const SECRET_BYTES_MAX: usize = 256;
+
+/// How long a sign-in waits for its turn.
+const TURN_WITHIN: Duration = Duration::from_secs(10);
+
+/// Why there is no token.
+#[derive(Debug, thiserror::Error)]
+pub enum SignInError {
+    /// Unknown application or wrong secret; which of them is not said.
+    #[error("unknown application or wrong secret")]
+    InvalidClient,
+    /// There is no such tenant here.
+    #[error("unknown tenant")]
+    UnknownTenant,
+    /// A scope that is none.
+    #[error("the scope must be one resource followed by /.default")]
+    InvalidScope,
+    /// A resource that is not ours.
+    #[error("unknown resource")]
+    UnknownResource,
+    /// Too many at once.
+    #[error("too many sign-ins at once")]
+    Busy,
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// Something broke.
+    #[error("no token could be issued: {0}")]
+    Broken(String),
+}
+
+/// A token.
+pub struct Issued {
+    /// The token. A secret: it is neither shown nor logged.
+    pub token: String,
+    /// How long it is valid, in seconds.
+    pub expires_in: u32,
+}
+
+/// Gives tokens to applications.
+pub struct SignIn {
+    store: Arc<dyn Store>,
+    key: TokenKey,
+    tenant: Tenant,
+    issuer: String,
+    public_url: String,
+    audiences: Vec<String>,
+    lifetime_seconds: u32,
+    turns: Semaphore,
+    /// Checked where there is no application, so that the answer takes as long.
+    decoy: String,
+}
+
+/// What an application's request for a token says.
+pub struct ClientCredentials<'a> {
+    /// The tenant in the path.
+    pub tenant: &'a str,
+    /// The application's id.
+    pub client_id: &'a str,
+    /// Its secret.
+    pub client_secret: &'a str,
+    /// The scope, if one was given.
+    pub scope: Option<&'a str>,
+    /// The base URL the request itself was sent to.
+    pub own_url: &'a str,
+}
+
+impl SignIn {
+    /// Issues tokens signed with `key`, for `tenant`. `random` salts the decoy.
+    ///
+    /// # Errors
+    /// Nothing can be hashed.
+    pub fn new(
+        store: Arc<dyn Store>,
+        key: TokenKey,
+        tenant: Tenant,
+        config: &TokensConfig,
+        random: [u8; 16],
+    ) -> Result<Self, SignInError> {
+        Ok(Self {
+            store,
+            key,
+            tenant,
+            issuer: issuer(config, tenant),
+            public_url: base(&config.public_url).to_string(),
+            audiences: audiences(config),
+            lifetime_seconds: config.lifetime_seconds,
+            turns: Semaphore::new(config.secret_checks_max),
+            decoy: hash_secret("decoy", random)?,
+        })
+    }
+
+    /// A token for an application that knows its secret.
+    ///
+    /// # Errors
+    /// Unknown tenant, application, scope or resource; a wrong secret; too many at once; the store.
+    pub async fn client_credentials(
+        &self,
+        asked: ClientCredentials<'_>,
+        now: Timestamp,
+    ) -> Result<Issued, SignInError> {
+        if Uuid::try_parse(asked.tenant).ok() != Some(self.tenant.0) {
+            return Err(SignInError::UnknownTenant);
+        }
+        let audience = self.audience(asked.scope, asked.own_url)?;
+        let id = asked.client_id.to_ascii_lowercase();
+        let application = self.store.application(&id).await?;
+        let known = self.knows_secret(application.as_ref(), asked.client_secret).await?;
+        match application {
+            Some(application) if known => self.issue(&application, audience, now),
+            _ => Err(SignInError::InvalidClient),
+        }
+    }
+
+    /// Whether `secret` is the application's. Takes as long for no application, and never runs on the threads that
+    /// serve requests.
+    async fn knows_secret(&self, application: Option<&Application>, secret: &str) -> Result<bool, SignInError> {
+        if secret.len() > SECRET_BYTES_MAX {
+            return Err(SignInError::InvalidClient);
+        }
+        let turn = tokio::time::timeout(TURN_WITHIN, self.turns.acquire()).await;
+        let Ok(Ok(_turn)) = turn else { return Err(SignInError::Busy) };
+        let hash = application.map_or_else(|| self.decoy.clone(), |application| application.secret_hash.clone());
+        let secret = secret.as_bytes().to_vec();
+        let check = move || Argon2::default().verify_password(&secret, hash.as_str()).is_ok();
+        let same = tokio::task::spawn_blocking(check).await.map_err(|e| SignInError::Broken(e.to_string()))?;
+        Ok(same && application.is_some())
+    }
+
+    /// The audience that a scope asks for: ours, or one of those that clients of Defender's API ask for. The words some
+    /// clients send beside it mean nothing here.
+    fn audience(&self, scope: Option<&str>, own_url: &str) -> Result<String, SignInError> {
+        let words = scope.unwrap_or_default().split_ascii_whitespace();
+        let mut resources = words.filter(|word| !["offline_access", "openid", "profile"].contains(word));
+        let Some(first) = resources.next() else { return Ok(self.public_url.clone()) };
+        let resource = first.strip_suffix("/.default").ok_or(SignInError::InvalidScope)?;
+        if resources.next().is_some() {
+            return Err(SignInError::InvalidScope);
+        }
+        let resource = base(resource);
+        if resource == base(own_url) {
+            // However the caller reaches us: it is us.
+            return Ok(self.public_url.clone());
+        }
+        let known = self.audiences.iter().find(|audience| audience.eq_ignore_ascii_case(resource));
+        known.cloned().ok_or(SignInError::UnknownResource)
+    }
+
+    fn issue(&self, application: &Application, aud: String, now: Timestamp) -> Result<Issued, SignInError> {
+        let now = now.as_seconds();
+        let claims = Claims {
+            aud,
+            iss: self.issuer.clone(),
+            iat: now,
+            nbf: now - CLOCK_SKEW_SECONDS,
+            exp: now + i64::from(self.lifetime_seconds),
+            appid: application.client_id.clone(),
+            azp: application.client_id.clone(),
+            roles: application.permissions.iter().map(|permission| permission.wire().to_string()).collect(),
+            sub: application.client_id.clone(),
+            tid: self.tenant.0.hyphenated().to_string(),
+            ver: TOKEN_VERSION.into(),
+        };
+        let mut header = Header::new(Algorithm::ES256);
+        header.kid = Some(self.key.id.clone());
+        let token = jsonwebtoken::encode(&header, &claims, &self.key.private);
+        let token = token.map_err(|e| SignInError::Broken(e.to_string()))?;
+        Ok(Issued { token, expires_in: self.lifetime_seconds })
+    }
+}
+
+/// How an application's secret is kept: argon2id, as a PHC string.
+///
+/// # Errors
+/// The hash function refuses, which it does for no secret of ordinary length.
+pub fn hash_secret(secret: &str, salt: [u8; 16]) -> Result<String, SignInError> {
+    let hash = Argon2::default().hash_password_with_salt(secret.as_bytes(), &salt);
+    hash.map(|hash| hash.to_string()).map_err(|e| SignInError::Broken(e.to_string()))
+}

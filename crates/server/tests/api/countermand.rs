@@ -1,0 +1,3 @@
+//! What we say beyond Defender's API.
+
+mod actions;

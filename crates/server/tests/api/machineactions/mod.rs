@@ -1,0 +1,4 @@
+mod cancel;
+mod download_link;
+mod get;
+mod list;

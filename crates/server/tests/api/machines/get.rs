@@ -1,0 +1,19 @@
+use crate::rig::{BASE, Rig};
+use serde_json::Value;
+
+#[tokio::test]
+async fn by_id_and_by_name() {
+    let rig = Rig::new().await;
+    let id = rig.machine.to_string();
+    for given in [&id, &id.to_uppercase(), "web-03", "WEB-03", "web%2D03"] {
+        let machine = rig.get(&format!("/api/machines/{given}")).await.ok(200);
+        assert_eq!(machine["@odata.context"], format!("{BASE}/api/$metadata#Machines/$entity"));
+        assert_eq!((&machine["id"], &machine["computerDnsName"]), (&Value::from(&*id), &Value::from("web-03")));
+        assert!(machine.as_object().unwrap().contains_key("aadDeviceId"));
+        assert_eq!(machine["healthStatus"], "Active");
+    }
+    for unknown in ["elastic-connector-test", &"f".repeat(40)] {
+        let message = rig.get(&format!("/api/machines/{unknown}")).await.refused(404, "ResourceNotFound");
+        assert!(message.contains(unknown), "{message}");
+    }
+}

@@ -1,0 +1,5 @@
+mod get;
+mod isolate;
+mod list;
+mod runliveresponse;
+mod unisolate;

@@ -1,0 +1,13 @@
+//! The API from outside: the real router over a real store, one file per URL. Time is a clock that the test sets, and
+//! what a machine would say is said through the same use cases that its stream calls.
+
+mod countermand;
+mod libraryfiles;
+mod limits;
+mod listener;
+mod machineactions;
+mod machines;
+mod oauth2;
+mod paths;
+mod rig;
+mod tokens;
