@@ -1,0 +1,105 @@
+use super::*;
+use domain::grantee::{Record, StopWhy};
+use domain::{ActionId, Epoch, Timestamp};
+use uuid::Uuid;
+
+fn entry(sequence: u64) -> Entry {
+    let record = Record::Stopped { epoch: Epoch(sequence), why: StopWhy::Broke { why: "x".repeat(40) } };
+    Entry { sequence, at: Timestamp(1), action: ActionId(Uuid::from_u128(sequence.into())), record }
+}
+
+fn id() -> JournalId {
+    JournalId(Uuid::from_u128(42))
+}
+
+/// A journal of three records, and where each of them ends.
+fn three(folder: &Path) -> (std::path::PathBuf, Vec<u64>) {
+    let path = folder.join("journal");
+    let (mut journal, entries) = Journal::open(&path, id()).expect("fresh");
+    assert!(entries.is_empty());
+    let mut ends = vec![];
+    for sequence in 1..=3 {
+        journal.append(&entry(sequence)).expect("appends");
+        ends.push(journal.end);
+    }
+    (path, ends)
+}
+
+fn reopened(path: &Path) -> Result<Vec<Entry>, JournalError> {
+    Journal::open(path, JournalId(Uuid::from_u128(1))).map(|(_, entries)| entries)
+}
+
+#[test]
+fn what_was_appended_is_there_again_with_the_same_id_and_head() {
+    let folder = tempfile::tempdir().expect("folder");
+    let (path, _) = three(folder.path());
+    let (first, _) = Journal::open(&path, id()).expect("opens");
+    let seen = first.seen();
+    drop(first);
+    let (mut again, entries) = Journal::open(&path, JournalId(Uuid::from_u128(9))).expect("opens");
+    assert_eq!(entries, [entry(1), entry(2), entry(3)]);
+    assert_eq!((again.seen(), again.seen().id), (seen, id()));
+    again.append(&entry(4)).expect("appends");
+    drop(again);
+    assert_eq!(reopened(&path).expect("opens").len(), 4);
+}
+
+#[test]
+fn a_record_cut_off_anywhere_is_dropped_and_the_rest_stays() {
+    let folder = tempfile::tempdir().expect("folder");
+    let (path, ends) = three(folder.path());
+    let whole = std::fs::read(&path).expect("reads");
+    let (second, third) = (ends[1] as usize, ends[2] as usize);
+    for cut in second..third {
+        // What was not written is zero, as in space that is allocated and not written yet.
+        let mut torn = whole.clone();
+        torn[cut..].fill(0);
+        std::fs::write(&path, &torn).expect("writes");
+        // The frame's own last bytes may be zeros; then nothing was lost.
+        let kept = if torn[..third] == whole[..third] { 3 } else { 2 };
+        assert_eq!(reopened(&path).expect("opens").len(), kept, "cut at {cut}");
+        std::fs::write(&path, &whole[..cut]).expect("writes");
+        assert_eq!(reopened(&path).expect("opens").len(), 2, "file ends at {cut}");
+    }
+}
+
+#[test]
+fn a_flipped_bit_before_the_last_record_is_damage_and_never_repaired() {
+    let folder = tempfile::tempdir().expect("folder");
+    let (path, ends) = three(folder.path());
+    let whole = std::fs::read(&path).expect("reads");
+    for at in 0..ends[1] as usize {
+        let mut flipped = whole.clone();
+        flipped[at] ^= 0x10;
+        std::fs::write(&path, &flipped).expect("writes");
+        assert!(matches!(reopened(&path), Err(JournalError::Damaged { .. })), "flipped at {at}");
+    }
+}
+
+#[test]
+fn a_record_taken_out_of_the_middle_is_damage() {
+    let folder = tempfile::tempdir().expect("folder");
+    let (path, ends) = three(folder.path());
+    let whole = std::fs::read(&path).expect("reads");
+    let without: Vec<u8> = [&whole[..ends[0] as usize], &whole[ends[1] as usize..]].concat();
+    std::fs::write(&path, without).expect("writes");
+    assert!(matches!(reopened(&path), Err(JournalError::Damaged { .. })));
+}
+
+#[test]
+fn two_agents_cannot_use_one_journal() {
+    let folder = tempfile::tempdir().expect("folder");
+    let (path, _) = three(folder.path());
+    let (_held, _) = Journal::open(&path, id()).expect("opens");
+    assert!(matches!(Journal::open(&path, id()), Err(JournalError::InUse)));
+}
+
+#[test]
+fn room_for_the_end_of_what_runs_is_kept_behind_the_last_record() {
+    let folder = tempfile::tempdir().expect("folder");
+    let (path, _) = three(folder.path());
+    let (journal, _) = Journal::open(&path, id()).expect("opens");
+    assert!(journal.has_reserve());
+    let length = std::fs::metadata(&path).expect("is there").len();
+    assert!(length >= journal.end + RESERVE_BYTES / 2, "allocated, not only promised");
+}
