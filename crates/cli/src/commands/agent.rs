@@ -1,0 +1,3 @@
+//! `countermand agent`: the agent, as `countermand-agent` is, for trying out.
+
+pub use agent::options::AgentOptions as Agent;

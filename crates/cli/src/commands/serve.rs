@@ -1,0 +1,99 @@
+//! `countermand serve`: the server.
+
+use anyhow::Context as _;
+use clap::Args;
+use server::config::{AgentsConfig, CancelConfig, Config, DataConfig, LimitsConfig, ListenConfig, TokensConfig};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Runs the server: the API, and the agents' listener.
+///
+/// On the first start it makes its own certificate authority, keys and store in the data directory. Give `ca.pem` from
+/// there to agents and API clients.
+#[derive(Args, Debug)]
+#[command(
+    after_help = "Example:\n  countermand serve --data-dir /var/lib/countermand --public-name control.example.org"
+)]
+pub struct Serve {
+    /// Where keys, certificates and the store are kept.
+    #[arg(long, env = "COUNTERMAND_DATA_DIR", default_value = "/var/lib/countermand")]
+    data_dir: PathBuf,
+    /// Where the API listens.
+    #[arg(long, default_value = "0.0.0.0:8443")]
+    api_listen: SocketAddr,
+    /// Where agents connect, over mutual TLS.
+    #[arg(long, default_value = "0.0.0.0:8444")]
+    agent_listen: SocketAddr,
+    /// The name or address by which clients and agents reach this server; stands in its certificate.
+    #[arg(long, default_value = "localhost")]
+    public_name: String,
+    /// A further name or address for the certificate. Repeatable.
+    #[arg(long = "name", value_name = "NAME")]
+    names: Vec<String>,
+    /// Serve the API without TLS; only on a loopback address.
+    #[arg(long)]
+    plain_http: bool,
+    /// Calls per minute that one application may make to one endpoint.
+    #[arg(long, default_value_t = 100)]
+    limit_per_minute: u32,
+    /// Calls per hour that one application may make to one endpoint.
+    #[arg(long, default_value_t = 1500)]
+    limit_per_hour: u32,
+    /// Do not limit calls.
+    #[arg(long)]
+    no_limits: bool,
+    /// How long a cancel waits for the machine's testimony before it answers InProgress, in milliseconds.
+    #[arg(long, default_value_t = 3000)]
+    cancel_wait_ms: u64,
+    /// How long an open action's machine may be silent before its outcome is unknown, in hours.
+    #[arg(long, default_value_t = 72)]
+    horizon_hours: u32,
+}
+
+impl Serve {
+    /// Serves until it is told to end (SIGTERM or Ctrl-C).
+    ///
+    /// # Errors
+    /// It cannot start: an address in use, a data directory that is not usable or not safe.
+    pub async fn run(self) -> anyhow::Result<()> {
+        server::serve::serve(self.config()).await.context("the server could not go on")
+    }
+
+    fn config(self) -> Config {
+        let scheme = if self.plain_http { "http" } else { "https" };
+        let mut names = self.names;
+        names.push(self.public_name.clone());
+        let limits = LimitsConfig {
+            enabled: !self.no_limits,
+            per_minute: self.limit_per_minute,
+            per_hour: self.limit_per_hour,
+            ..LimitsConfig::default()
+        };
+        Config {
+            listen: ListenConfig {
+                api_address: self.api_listen,
+                agent_address: self.agent_listen,
+                plain_http: self.plain_http,
+                names,
+                ..ListenConfig::default()
+            },
+            data: DataConfig { dir: self.data_dir },
+            limits,
+            tokens: TokensConfig {
+                public_url: format!("{scheme}://{}", host_port(&self.public_name, self.api_listen.port())),
+                ..TokensConfig::default()
+            },
+            cancel: CancelConfig { wait_budget: Duration::from_millis(self.cancel_wait_ms) },
+            agents: AgentsConfig {
+                address: host_port(&self.public_name, self.agent_listen.port()),
+                horizon_seconds: i64::from(self.horizon_hours) * 3600,
+            },
+        }
+    }
+}
+
+/// `host:port`, with brackets around an IPv6 address.
+fn host_port(host: &str, port: u16) -> String {
+    if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
+}
