@@ -1,0 +1,67 @@
+//! The project's own commands: `cargo xtask help` lists them.
+//!
+//! One file per command. This file only parses and calls.
+
+mod bench;
+mod check;
+mod counted;
+mod deny;
+mod imports;
+mod program;
+mod ring;
+mod source;
+mod test;
+mod test_packages;
+mod tidy;
+mod workspace;
+
+use std::process::ExitCode;
+
+use anyhow::bail;
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    match run(&args) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(args: &[String]) -> anyhow::Result<()> {
+    let (command, rest) = match args.split_first() {
+        Some((command, rest)) => (command.as_str(), rest),
+        None => ("help", args),
+    };
+    match command {
+        "test" => test::run(rest),
+        "check" => check::run(rest),
+        "tidy" => tidy::run(rest),
+        "imports" => imports::run(rest),
+        "deny" => deny::run(rest),
+        "torture" | "race" | "bench" => bench::run(command, rest),
+        "help" | "--help" | "-h" => {
+            print!("{HELP}");
+            Ok(())
+        }
+        other => bail!("there is no command {other:?}; `cargo xtask help` lists them"),
+    }
+}
+
+const HELP: &str = "\
+cargo xtask COMMAND
+
+  test               everything a change must pass; what CI runs. Needs root (or sudo without a
+                     password) because agents are tested against a real kernel.
+  check              the part of it that needs no root: format, lints, import rules, tidy
+  imports            who may import what
+  tidy               file lengths, words, places of things
+  deny [--advisories]
+                     licences, sources and banned crates; advisories need the network
+  torture [ARGS]     kill the agent at every crash point; ARGS go to the bench binary
+  race [ARGS]        cancel against grant and finish, with real processes
+  bench [ARGS]       figures, as ratios against limits measured in the same run
+  help               this text
+";
