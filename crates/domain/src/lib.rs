@@ -10,6 +10,7 @@ pub mod action;
 pub mod command;
 pub mod decide;
 pub mod grantee;
+pub mod hello;
 pub mod history;
 pub mod ids;
 pub mod kind;

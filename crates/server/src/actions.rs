@@ -7,7 +7,7 @@ mod agents;
 mod library;
 
 use crate::wake::Wake;
-pub use agents::{Claimed, Enrolled, MACHINE_NAME_BYTES_MAX, Outstanding, Peer, Session};
+pub use agents::{Claimed, Enrolled, MACHINE_NAME_BYTES_MAX, Peer, Session};
 use domain::action::{Action, Body, Request};
 use domain::command::Command;
 use domain::decide::{self, Decision, Event, Refusal, Tell};

@@ -1,12 +1,12 @@
 //! What agents ask for: enrolment, sessions, grants, and the keeping of their testimony.
 
 use super::{ActionError, Actions, Busy, Decided};
-use domain::action::{Action, Body, State, TimedOutWhy};
+use domain::action::{Action, Body};
 use domain::decide::{Event, Tell};
 use domain::grantee::{Listed, Verdict};
+use domain::hello::{self, Outstanding};
 use domain::history::{Line, Source};
 use domain::ids::{ActionId, Digest, Epoch, JournalId, MachineId};
-use domain::kind::{Kind, ResourceClass};
 use domain::lifecycle::Stage;
 use domain::machine::{JournalSeen, Machine, Told};
 use domain::testimony::Testimony;
@@ -35,15 +35,6 @@ pub struct Session {
     pub number: Epoch,
     /// How each listed action stands.
     pub verdicts: Vec<(ActionId, Verdict)>,
-}
-
-/// What waits for a machine.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outstanding {
-    /// This may be claimed.
-    Offer(ActionId, Kind),
-    /// This is to be stopped.
-    Abort(ActionId, Epoch),
 }
 
 /// The answer to a claim.
@@ -92,16 +83,14 @@ impl Actions {
         let Some(number) = self.store.open_session(peer.machine, peer.incarnation, told, now).await? else {
             return Ok(None);
         };
-        let went_back =
-            before.told.journal.is_some_and(|seen| seen.id == journal.id && seen.sequence > journal.sequence);
+        let went_back = hello::went_back(before.told.journal, journal);
         if went_back {
             tracing::error!(machine = %peer.machine, "the journal went back in time: a restored snapshot or a clone");
         }
         for action in self.store.live_actions(peer.machine).await? {
-            let Some(grant) = action.state.grant() else { continue };
-            if grant.journal != journal.id || went_back {
+            if let Some(event) = hello::on_return(&action, journal, went_back) {
                 tracing::warn!(machine = %peer.machine, action = %action.id, "the journal that held the grant is gone");
-                self.decide(action.id, Event::Disowned(TimedOutWhy::JournalLost), now).await?;
+                self.decide(action.id, event, now).await?;
             }
         }
         let mut verdicts = Vec::with_capacity(listed.len());
@@ -113,36 +102,15 @@ impl Actions {
 
     async fn verdict(&self, machine: MachineId, listed: &Listed) -> Result<Verdict, ActionError> {
         let action = self.store.action(listed.action).await?.filter(|action| action.machine == machine);
-        let Some(action) = action else {
+        if action.is_none() {
             tracing::warn!(%machine, action = %listed.action, "the machine lists an action that is not its own");
-            return Ok(Verdict::Forget);
-        };
-        Ok(match &action.state {
-            State::Pending if listed.started => Verdict::Abort(listed.epoch),
-            State::Pending | State::Granted { .. } => Verdict::Continue,
-            State::Stopping { grant, .. } => Verdict::Abort(grant.epoch),
-            _ => Verdict::Forget,
-        })
+        }
+        Ok(hello::verdict(action.as_ref(), listed))
     }
 
-    /// What is to be said to a machine now, in the order of the requests: only the oldest of a resource class is
-    /// offered, since a later one would be refused.
+    /// What is to be said to a machine now, in the order of the requests.
     pub async fn outstanding(&self, machine: MachineId, session: Epoch) -> Result<Vec<Outstanding>, ActionError> {
-        let mut classes: Vec<ResourceClass> = Vec::new();
-        let mut out = Vec::new();
-        for action in self.store.live_actions(machine).await? {
-            let first = !classes.contains(&action.kind().class());
-            classes.push(action.kind().class());
-            match &action.state {
-                State::Stopping { grant, .. } => out.push(Outstanding::Abort(action.id, grant.epoch)),
-                State::Pending if first => out.push(Outstanding::Offer(action.id, action.kind())),
-                State::Granted { grant } if grant.epoch < session => {
-                    out.push(Outstanding::Offer(action.id, action.kind()));
-                }
-                _ => {}
-            }
-        }
-        Ok(out)
+        Ok(hello::outstanding(&self.store.live_actions(machine).await?, session))
     }
 
     /// A machine asks to begin an action.

@@ -2,13 +2,14 @@
 //! that nothing depends on a message having arrived.
 
 use super::{AgentLink, peer};
-use crate::actions::{ActionError, Claimed, Outstanding, Peer, Session};
+use crate::actions::{ActionError, Claimed, Peer, Session};
 use crate::listen::{PeerAddress, PeerCertificate};
 use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
 use axum::extract::{Extension, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use domain::grantee::{Listed, Verdict};
+use domain::hello::Outstanding;
 use domain::ids::{ActionId, Digest, Epoch, JournalId, MachineId, Nonce};
 use protocol::agent::{
     DenyWhy, FRAME_BYTES_MAX, GrantCore, Hello, SignedGrant, ToAgent, ToServer, VERSION, VerdictWord, Welcome,
