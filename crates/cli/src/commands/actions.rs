@@ -144,11 +144,11 @@ async fn history(id: &str, client: &Client, output: Output) -> Done {
             instant(&line.at),
             line.source.clone(),
             line.status.clone().unwrap_or_default(),
-            line.what.clone(),
             line.hash.chars().take(HASH_CHARS).collect(),
+            line.what.clone(),
         ]
     };
-    let header = ["SEQUENCE", "AT (UTC)", "SAYS", "STATUS", "WHAT", "HASH"];
+    let header = ["SEQUENCE", "AT (UTC)", "SAYS", "STATUS", "HASH", "WHAT"];
     output.table(&header, history.item.lines.iter().map(row).collect());
     match history.item.verified {
         Some(true) => output.line("The chain of hashes holds."),
@@ -172,7 +172,9 @@ fn facts(action: &MachineAction, explanation: Option<&Explanation>) -> Vec<Vec<S
     let optional = |value: &Option<String>| value.clone().unwrap_or_default();
     let became = outcome::of_watched(action, explanation);
     pair("Id", &action.id);
-    pair("Outcome", &became.words);
+    if outcome::is_final(action) || action.cancellation_requestor.is_some() {
+        pair("Outcome", &became.words);
+    }
     for residue in &became.residue {
         pair("Left behind", residue);
     }

@@ -8,9 +8,10 @@ mod tools;
 use crate::client::Client;
 use crate::fleet::{Fleet, FleetConfig};
 use crate::stage::Rights;
-use anyhow::{Context as _, ensure};
+use anyhow::{Context as _, bail, ensure};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
+use tokio::signal::unix::{SignalKind, signal};
 
 /// The machines of the demo, a scene each.
 pub const MACHINES: [&str; 4] = ["web-01", "build-02", "db-03", "mail-04"];
@@ -54,13 +55,17 @@ pub async fn run(config: DemoConfig) -> anyhow::Result<()> {
     let dir = dir.canonicalize()?;
     show::opening(&found);
     let mut play = open(&dir, found.rights)?;
-    let played = play_all(&mut play, &found).await;
+    // However it ends, what was made is taken away again below.
+    let played = tokio::select! {
+        played = play_all(&mut play, &found) => played,
+        interrupted = interrupted() => interrupted.and_then(|()| bail!("interrupted")),
+    };
     if let Err(e) = &played {
         show::failed(e, &play.fleet);
     }
     if config.keep && played.is_ok() {
         show::kept(&play.fleet);
-        tokio::signal::ctrl_c().await?;
+        interrupted().await?;
     }
     let Play { fleet, .. } = play;
     let leftovers = fleet.close()?;
@@ -68,6 +73,16 @@ pub async fn run(config: DemoConfig) -> anyhow::Result<()> {
     played?;
     ensure!(leftovers.is_empty(), "the demo left something behind: {leftovers}");
     show::closing(began.elapsed(), &found, config.data_dir.as_deref());
+    Ok(())
+}
+
+/// Ready when a person or a system wants the demo to end.
+async fn interrupted() -> anyhow::Result<()> {
+    let (mut int, mut term) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    tokio::select! {
+        _ = int.recv() => {}
+        _ = term.recv() => {}
+    }
     Ok(())
 }
 
