@@ -35,8 +35,8 @@ pub fn open_store(config: &Config) -> anyhow::Result<Arc<dyn Store>> {
     Ok(Arc::new(store))
 }
 
-/// A new application, with its secret, which is shown once and kept nowhere.
-#[derive(Clone, Debug)]
+/// A new application, with its secret, which is shown once and kept nowhere; without Debug, so that no log shows it.
+#[derive(Clone)]
 pub struct NewApplication {
     /// The installation's tenant.
     pub tenant: String,

@@ -61,7 +61,11 @@ impl Actions {
             updated_at: now,
         };
         match self.store.put_library_file(&file, &new.content, new.replace).await? {
-            LibraryPut::Stored => Ok(file),
+            LibraryPut::Stored => {
+                // As it is on record: a replaced file keeps the time it was first uploaded.
+                let kept = self.store.library_files().await?.into_iter().find(|kept| kept.name == file.name);
+                Ok(kept.unwrap_or(file))
+            }
             LibraryPut::Exists => Err(ActionError::Invalid(format!("there is a file named {} already", file.name))),
         }
     }

@@ -18,6 +18,11 @@ const REQUEST_BYTES_MAX: usize = 32 * 1024;
 /// The number of a first enrolment.
 const FIRST_INCARNATION: u32 = 1;
 
+/// Any other method is an unknown route, as everywhere on the API's listener.
+pub(super) async fn only_post() -> ApiError {
+    ApiError::new(Code::NotFound, "No HTTP resource was found that matches the request")
+}
+
 pub(super) async fn enrol(State(link): State<AgentLink>, body: Bytes) -> Result<Json<EnrolAnswer>, ApiError> {
     if body.len() > REQUEST_BYTES_MAX {
         return Err(ApiError::new(Code::RequestTooLarge, "the enrolment request is too large"));

@@ -40,7 +40,7 @@ pub struct AgentLink {
 
 /// What is served on the API listener.
 pub fn enrol_router(link: AgentLink) -> Router {
-    Router::new().route(ENROL_PATH, post(enrol::enrol)).with_state(link)
+    Router::new().route(ENROL_PATH, post(enrol::enrol).fallback(enrol::only_post)).with_state(link)
 }
 
 /// What is served on the agent listener.

@@ -22,10 +22,21 @@ pub(super) async fn cancel_action(call: &mut Call) -> Result<Response, ApiError>
     let comment = request::cancel(&call.bytes(BODY_BYTES_MAX).await?)?.unwrap_or_default();
     check_comment(&comment)?;
     let mut action = actions.cancel(&call.caller, &action.id.to_string(), comment, call.now).await?;
+    #[cfg(feature = "mutants")]
+    if lies() {
+        let entity = MachineAction { status: "Cancelled".into(), ..MachineAction::of(&action, None) };
+        return Ok(answer::entity(StatusCode::OK, &call.base_url, ACTIONS, entity));
+    }
     if !action.stage().is_final() {
         action = actions.wait_final(action.id, call.state.config.cancel.wait_budget).await?;
     }
     let name = actions.machine_name(action.machine).await?;
     let entity = MachineAction::of(&action, name.as_deref());
     Ok(answer::entity(StatusCode::OK, &call.base_url, ACTIONS, entity))
+}
+
+/// Whether the mutant `ack-while-granted` is asked for: a cancel is answered with Cancelled whatever the machine does.
+#[cfg(feature = "mutants")]
+fn lies() -> bool {
+    std::env::var_os("COUNTERMAND_MUTANT").is_some_and(|name| name == "ack-while-granted")
 }

@@ -22,11 +22,12 @@ use std::time::Duration;
 const NO_SUCH_PATH: &str = "no such path";
 
 /// How much of a body that nobody wanted is read all the same, in bytes: a connection that is closed while its client
-/// still writes can lose the answer.
-const UNWANTED_BYTES_MAX: usize = 256 * 1024;
+/// still writes loses the answer, and with it the 401 that an upload with an old token waits for. As much as the largest
+/// body there is.
+const UNWANTED_BYTES_MAX: usize = 24 << 20;
 
 /// How long that may take.
-const UNWANTED_WITHIN: Duration = Duration::from_secs(2);
+const UNWANTED_WITHIN: Duration = Duration::from_secs(10);
 
 /// Answers a request.
 pub(super) async fn dispatch(State(state): State<ApiState>, request: Request) -> Response {

@@ -122,7 +122,7 @@ impl IntoResponse for ApiError {
         if self.code.status() >= 500 {
             tracing::error!(target_id = target, code, cause, "a request failed");
         } else {
-            tracing::info!(target_id = target, code, cause, message = self.message, "a request was refused");
+            tracing::info!(target_id = target, code, cause, said = self.message, "a request was refused");
         }
         let status = StatusCode::from_u16(self.code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let body = Envelope { error: ErrorBody { code, message: self.message, target } };

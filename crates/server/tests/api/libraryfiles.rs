@@ -68,6 +68,8 @@ async fn a_file_is_replaced_only_if_that_was_asked_for() {
     rig.clock.advance(5);
     let file = upload(&rig, "s.sh", b"2", &[("OverrideIfExists", "True")]).await.ok(200);
     assert_eq!(file["sha256"], Digest::of(b"2").to_string());
+    assert_eq!(file["creationTime"], "2026-09-21T14:13:20Z");
+    assert_eq!(file["lastUpdatedTime"], "2026-09-21T14:13:25Z");
     let list = rig.get("/api/libraryfiles").await.ok(200);
     assert_eq!(list["value"].as_array().unwrap().len(), 1);
     assert_eq!(list["value"][0]["sha256"], Digest::of(b"2").to_string());

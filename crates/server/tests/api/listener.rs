@@ -140,6 +140,25 @@ async fn plain_http_only_when_asked_for_and_only_on_loopback() {
 }
 
 #[tokio::test]
+async fn a_refusal_reaches_a_client_that_is_still_writing_its_body() {
+    let rig = crate::rig::Rig::new().await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let router = rig.router.clone();
+    let config = ListenConfig { plain_http: true, ..ListenConfig::for_testing() };
+    tokio::spawn(async move { serve(listener, None, router, &config, std::future::pending()).await });
+    let mut tcp = TcpStream::connect(address).await.unwrap();
+    let length = 16 << 20;
+    let head = format!("POST /api/libraryfiles HTTP/1.1\r\nHost: x\r\nContent-Length: {length}\r\n\r\n");
+    tcp.write_all(head.as_bytes()).await.unwrap();
+    // A client that writes all before it reads anything, as simple ones do.
+    tcp.write_all(&vec![0; length]).await.unwrap();
+    let mut read = vec![0; 1024];
+    let count = tcp.read(&mut read).await.unwrap();
+    assert!(read[..count].starts_with(b"HTTP/1.1 401 "), "{}", String::from_utf8_lossy(&read[..count]));
+}
+
+#[tokio::test]
 async fn told_to_end_it_finishes_what_is_open_and_takes_nothing_new() {
     let dir = tempfile::tempdir().unwrap();
     let authority = authority(&dir);
