@@ -48,6 +48,7 @@ impl SqliteStore {
     /// Refuses with [`StoreError::Unsafe`] a file of a newer version, a file of another program, and a place or a
     /// library where SQLite would not keep what it acknowledges (`journal_mode` WAL with `synchronous` FULL).
     pub fn open(config: SqliteConfig) -> Result<Self, StoreError> {
+        let _turn = open::Turn::take(&config)?;
         open::prepare(&config)?;
         let checkpointer = Checkpointer::start(&config)?;
         let writer = Writer::start(&config, checkpointer.wal())?;

@@ -203,7 +203,7 @@ mod tests {
     fn nothing_but_the_listed_is_accepted() {
         let text = render(&policy("a", &["10.0.0.1:443"])).unwrap();
         assert_eq!(text.matches("policy drop").count(), 3);
-        assert_eq!(text.matches("accept").count(), 14);
+        assert_eq!(text.matches("accept").count(), 16);
         assert!(!text.contains("dport 53"));
     }
 

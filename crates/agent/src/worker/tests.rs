@@ -164,7 +164,7 @@ fn a_final_names_the_artifacts_that_must_be_there_first() {
     let result = Ran { started_at: NOW, ended_at: NOW, error: None, artifact: Some(artifact) };
     let said = rig.event(Event::Ended(Input::Ran { action: action(), step: 0, result }));
     match said.as_slice() {
-        [Outgoing { message: ToServer::Final { testimony, .. }, artifacts }] => {
+        [_phase, Outgoing { message: ToServer::Final { testimony, .. }, artifacts }] => {
             assert_eq!((testimony.ending.clone(), artifacts.as_slice()), (Ending::Finished, &[0][..]));
         }
         other => panic!("{other:?}"),

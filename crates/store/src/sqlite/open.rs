@@ -5,7 +5,7 @@ use super::SqliteConfig;
 use crate::StoreError;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
-use std::fs::{self, File, OpenOptions, Permissions};
+use std::fs::{self, File, OpenOptions, Permissions, TryLockError};
 use std::io::ErrorKind;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
@@ -13,6 +13,39 @@ use std::time::Duration;
 
 mod migrations {
     refinery::embed_migrations!("migrations/sqlite");
+}
+
+/// Keeps every other store from opening a file in the same folder, in this process and in others, until it is dropped.
+/// Making a file, changing to a write-ahead log and migrating are each safe alone, but SQLite does not wait for its turn
+/// in all of them.
+pub(super) struct Turn {
+    _folder: File,
+}
+
+impl Turn {
+    /// Waits as long as a write would.
+    pub(super) fn take(config: &SqliteConfig) -> Result<Self, StoreError> {
+        let folder = folder(&config.path);
+        let failed = |error: &dyn std::fmt::Display| {
+            StoreError::Unavailable(format!("cannot lock the folder {}: {error}", folder.display()))
+        };
+        let opened = File::open(folder).map_err(|error| failed(&error))?;
+        let mut waited = Duration::ZERO;
+        loop {
+            match opened.try_lock() {
+                Ok(()) => return Ok(Self { _folder: opened }),
+                Err(TryLockError::WouldBlock) if waited < config.busy_timeout => {
+                    std::thread::sleep(TURN_STEP);
+                    waited += TURN_STEP;
+                }
+                Err(error) => return Err(failed(&error)),
+            }
+        }
+    }
+}
+
+fn folder(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 /// Makes the data file if there is none, and brings it to this version's schema.
@@ -63,8 +96,7 @@ fn make_file(path: &Path) -> Result<(), StoreError> {
     match OpenOptions::new().write(true).create_new(true).mode(OWNER_ONLY).open(path) {
         Ok(file) => {
             file.sync_all().map_err(|error| failed("cannot write", error))?;
-            let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-            File::open(folder)
+            File::open(folder(path))
                 .and_then(|folder| folder.sync_all())
                 .map_err(|error| failed("cannot write the folder of", error))
         }
@@ -162,12 +194,7 @@ fn check_safe(connection: &Connection, path: &Path) -> Result<(), StoreError> {
 fn migrate(connection: &mut Connection, path: &Path) -> Result<(), StoreError> {
     refuse_newer(connection, path)?;
     connection.set_transaction_behavior(TransactionBehavior::Immediate);
-    let mut outcome = migrations::migrations::runner().run(connection);
-    if outcome.is_err() {
-        // Another process may have migrated the same file between our look and our step: look once more.
-        outcome = migrations::migrations::runner().run(connection);
-    }
-    outcome.map_err(|error| {
+    migrations::migrations::runner().run(connection).map_err(|error| {
         StoreError::Unsafe(format!("{} cannot be brought to this version's schema: {error}", path.display()))
     })?;
     Ok(())
@@ -209,6 +236,9 @@ const SYNCHRONOUS_EXTRA: i64 = 3;
 
 /// How many prepared statements a connection keeps: all there are, and the commoner shapes of a listing.
 const STATEMENTS_KEPT: usize = 96;
+
+/// How long to wait before asking for a turn again.
+const TURN_STEP: Duration = Duration::from_millis(5);
 
 /// How long a checkpoint that empties the log waits for readers.
 const CHECKPOINT_WAIT: Duration = Duration::from_millis(200);

@@ -280,6 +280,9 @@ mod tests {
         let answers = ground.as_one_group(vec![keep("before"), panics, keep("after")]).await;
         assert!(matches!(&answers[..], [Ok(()), Err(StoreError::Unavailable(_)), Ok(())]), "{answers:?}");
         assert_eq!(ground.settings(), ["after", "before"]);
+        let connection = open::reader(&ground.config).unwrap();
+        let number: i64 = connection.query_row(statements::COMMIT_NUMBER, [], |row| row.get(0)).unwrap();
+        assert_eq!(number, 2, "what was rolled back is not counted");
     }
 
     /// A foreign key that is checked only at the commit makes the commit itself fail.

@@ -124,6 +124,24 @@ async fn an_action_ends_once() {
 }
 
 #[tokio::test]
+async fn the_one_line_of_a_change_that_moved_the_stage_says_where_to() {
+    let ground = Ground::new();
+    let world = ground.open();
+    let machine = world.machine().await;
+    let action = world.granted(&machine, isolate()).await;
+    // Granted again, to a newer session: no move.
+    world.drive(action.id, claim(world.session(&machine).await)).await;
+    world.drive(action.id, cancel()).await;
+    world.drive(action.id, report(&world.load(action.id).await, world::STOPPED)).await;
+    let raw = ground.raw();
+    let mut moves = raw.prepare("SELECT sequence, moved_to FROM history WHERE moved_to IS NOT NULL").unwrap();
+    let moves = moves.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
+    let moves: Vec<(u32, String)> = moves.collect::<Result<_, _>>().unwrap();
+    let expected = [(1, "Pending"), (2, "Granted"), (4, "Stopping"), (7, "Cancelled")];
+    assert_eq!(moves, expected.map(|(at, to)| (at, to.to_string())));
+}
+
+#[tokio::test]
 async fn one_is_open_for_a_class_and_one_is_live_of_a_kind() {
     let ground = Ground::new();
     let world = ground.open();
