@@ -6,6 +6,7 @@ mod dial;
 
 use crate::worker::{Outgoing, Standing};
 pub use dial::{Dialer, authority_only};
+use domain::machine::Told;
 use futures_util::{SinkExt as _, StreamExt as _};
 use protocol::agent::{Hello, ToAgent, ToServer, VERSION, decode, encode};
 use std::path::PathBuf;
@@ -47,7 +48,9 @@ pub struct Greeting {
     /// The enrolment of this machine.
     pub incarnation: u32,
     /// What to tell of the machine.
-    pub told: domain::machine::Told,
+    pub told: Told,
+    /// Which run of the agent this is.
+    pub run: domain::Nonce,
     /// Where an action's private folder is.
     pub staging: PathBuf,
     /// Random bytes for the back-off.
@@ -56,10 +59,11 @@ pub struct Greeting {
 
 /// Dials, talks, and dials again until the process ends.
 pub async fn run(dialer: Arc<Dialer>, greeting: Greeting, worker: std::sync::mpsc::Sender<FromLink>) {
-    let mut attempts = 0u32;
+    let (mut attempts, mut attempt) = (0u32, 0u64);
     loop {
         let began = Instant::now();
-        let ended = Box::pin(session(&dialer, &greeting, &worker)).await;
+        attempt += 1;
+        let ended = Box::pin(session(&dialer, &greeting, attempt, &worker)).await;
         if worker.send(FromLink::Lost).is_err() {
             return;
         }
@@ -78,6 +82,7 @@ pub async fn run(dialer: Arc<Dialer>, greeting: Greeting, worker: std::sync::mps
 async fn session(
     dialer: &Arc<Dialer>,
     greeting: &Greeting,
+    attempt: u64,
     worker: &std::sync::mpsc::Sender<FromLink>,
 ) -> anyhow::Result<()> {
     let mut socket = dialer.open().await?;
@@ -88,7 +93,7 @@ async fn session(
         version_min: VERSION,
         version_max: VERSION,
         incarnation: greeting.incarnation,
-        told: greeting.told.clone(),
+        told: Told { attempt: Some((greeting.run, attempt)), ..greeting.told.clone() },
         journal: standing.journal,
         listed: standing.listed.into_iter().map(Into::into).collect(),
     }));
@@ -111,7 +116,13 @@ async fn session(
                 match message {
                     None | Some(Ok(Message::Close(_))) => return Ok(()),
                     Some(Err(e)) => return Err(e.into()),
-                    Some(Ok(Message::Binary(frame))) => worker.send(FromLink::Heard(Box::new(decode(&frame)?)))?,
+                    Some(Ok(Message::Binary(frame))) => {
+                        let message: ToAgent = decode(&frame)?;
+                        if let ToAgent::FinalAck { action, .. } = &message {
+                            dialer.hand_ins().done(*action);
+                        }
+                        worker.send(FromLink::Heard(Box::new(message)))?;
+                    }
                     // A ping is answered by the library with the next thing that is read or written.
                     Some(Ok(Message::Ping(_))) => timeout(SEND_WITHIN, socket.flush()).await??,
                     Some(Ok(_)) => {}

@@ -68,13 +68,17 @@ pub fn run(config: AgentConfig) -> anyhow::Result<()> {
     let host: Arc<dyn Host> = Arc::new(LinuxHost::new(LinuxConfig::new(config.state_dir.clone(), slice))?);
     let (journal, entries) = Journal::open(&config.state_dir.join("journal"), JournalId(random_uuid()))?;
     // Whatever the journal says: nothing that an earlier agent started may live beside this one.
-    executors::sweep(&*host).map_err(|broke| anyhow::anyhow!(broke.why))?;
+    if let Err(broke) = executors::sweep(&*host) {
+        // What does not die is killed again for its own action, whose end waits for that; the machine must stay manageable.
+        tracing::error!(why = broke.why, "something of an earlier agent does not die yet");
+    }
     let dialer = Arc::new(Dialer::new(&enrolled, &config.state_dir)?);
     let (events, inbox) = channel();
     let tools = tools(&runtime, &host, &dialer, &staging, events.clone());
     let greeting = Greeting {
         incarnation: identity.incarnation,
         told: told(&*host)?,
+        run: Nonce(random()),
         staging: staging.clone(),
         random: || u64::from_le_bytes(random()),
     };
@@ -230,6 +234,7 @@ fn told(host: &dyn Host) -> anyhow::Result<Told> {
         boot_id: host.boot_id()?,
         kinds: executors::offered(host),
         journal: None,
+        attempt: None,
     })
 }
 

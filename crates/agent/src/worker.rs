@@ -6,6 +6,7 @@
 
 use crate::crash;
 use crate::journal::{Journal, JournalError};
+use domain::action::Body;
 use domain::grantee::{BadRecord, Entry, Grantee, Input, Listed, Output, Record, Say, Task};
 use domain::ids::{ActionId, MachineId, Nonce};
 use domain::machine::JournalSeen;
@@ -146,27 +147,27 @@ impl<C: Crew> Worker<C> {
     /// bytes. Session and claim are the grantee's to compare.
     fn check(&self, grant: SignedGrant) -> Option<Input> {
         let core = &grant.core;
-        let refused = |why: &str| {
-            tracing::error!(action = %core.action, why, "a grant is refused");
-            None
-        };
         if core.machine != self.identity.machine || core.incarnation != self.identity.incarnation {
-            return refused("it is for another machine");
+            tracing::error!(action = %core.action, "a grant for another machine is ignored");
+            return None;
         }
-        if core.key_id != self.identity.grant_key_id {
-            return refused("it is signed with a key we do not know");
+        let (action, nonce, epoch) = (core.action, core.nonce, core.epoch);
+        Some(match self.checked_body(&grant) {
+            Ok(body) => Input::GrantArrived { action, epoch, nonce, body },
+            Err(why) => {
+                tracing::error!(%action, why, "a grant is refused");
+                Input::GrantRefused { action, nonce, why: format!("the machine refuses the grant: {why}") }
+            }
+        })
+    }
+
+    fn checked_body(&self, grant: &SignedGrant) -> Result<Body, String> {
+        if grant.core.key_id != self.identity.grant_key_id {
+            return Err("it is signed with a key this machine was not enrolled with".into());
         }
         let key = aws_lc_rs::signature::UnparsedPublicKey::new(&aws_lc_rs::signature::ED25519, self.identity.grant_key);
-        if key.verify(&core.signed_bytes(), &grant.signature).is_err() {
-            return refused("its signature does not hold");
-        }
-        match grant.checked_body() {
-            Ok(body) => {
-                let core = grant.core;
-                Some(Input::GrantArrived { action: core.action, epoch: core.epoch, nonce: core.nonce, body })
-            }
-            Err(e) => refused(&e.to_string()),
-        }
+        key.verify(&grant.core.signed_bytes(), &grant.signature).map_err(|_| "its signature does not hold")?;
+        grant.checked_body().map_err(|e| e.to_string())
     }
 
     fn carry_out(&mut self, out: Vec<Output>) -> Result<Vec<Outgoing>, WorkerError> {

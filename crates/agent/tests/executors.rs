@@ -272,7 +272,7 @@ fn hostile_names_and_content_that_was_not_authorised_are_refused() {
     let run =
         Stage::commands(&[(Command::RunScript { script: library("name", "authorised"), args: None }, "touch ran")]);
     assert!(run.start(&run.plan()).unwrap_err().why.contains("authorised"));
-    assert!(!run.staging.join("ran").exists());
+    assert!(!run.staging.join("work-0/ran").exists());
 }
 
 #[test]
@@ -286,7 +286,7 @@ fn a_script_runs_with_its_arguments_and_its_output_is_kept() {
         let output = stage.output(&artifact);
         assert_eq!((&output["script_name"], &output["exit_code"]), (&"say.sh".into(), &3.into()));
         assert_eq!(output["script_output"], "-a|two words|$HOME; touch x|");
-        assert_eq!(output["script_errors"], format!("/root C.UTF-8 {}\n", stage.staging.display()));
+        assert_eq!(output["script_errors"], format!("/root C.UTF-8 {}\n", stage.staging.join("work-0").display()));
         assert_eq!(stage.seen(&undo), Observed::Absent, "nothing of it runs any more");
         let residue = stage.undo(&undo);
         assert_eq!(residue, stage.undo(&undo));
@@ -299,7 +299,7 @@ fn arguments_that_cannot_be_split_are_refused_before_anything_runs() {
     let stage = script("s", "touch ran", Some("'open"));
     assert!(stage.executor().plan(&stage.cx(), 0).is_err());
     assert!(stage.start(&UndoRecord(vec![])).is_err());
-    assert!(!stage.staging.join("ran").exists());
+    assert!(!stage.staging.join("work-0/ran").exists());
     assert_eq!(stage.undo(&UndoRecord(vec![])), Vec::<String>::new(), "it never ran");
 }
 
@@ -326,7 +326,7 @@ fn a_stopped_script_is_dead_keeps_its_output_and_is_told_of() {
     let stop = StopSignal::new().unwrap();
     let broke = thread::scope(|scope| {
         let run = scope.spawn(|| stage.executor().start(&stage.cx(), 0, &undo, &stop));
-        eventually("it runs", || stage.staging.join("up").exists() && !marked(&marker).is_empty());
+        eventually("it runs", || stage.staging.join("work-0/up").exists() && !marked(&marker).is_empty());
         assert_eq!(stage.seen(&undo), Observed::Present);
         stop.stop();
         run.join().unwrap().unwrap_err()

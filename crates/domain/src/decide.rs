@@ -6,6 +6,7 @@ use crate::history::{Line, Source};
 use crate::ids::{Epoch, JournalId};
 use crate::kind::ResourceClass;
 use crate::lifecycle::{EventKind, Next, Stage, next};
+use crate::mutant::{self, Mutant};
 use crate::testimony::{Ending, Testimony};
 use crate::time::Timestamp;
 use std::fmt;
@@ -132,12 +133,13 @@ pub fn decide(action: &Action, event: Event, now: Timestamp) -> Result<Decision,
 fn claimed(action: &Action, session: Epoch, journal: JournalId, now: Timestamp) -> Result<Decision, Refusal> {
     let stage = action.stage();
     if let Some(grant) = action.state.grant().filter(|_| stage.is_open()) {
-        if grant.journal != journal {
-            // An empty journal cannot testify, and what the lost one began may still run: never re-grant, never abort.
-            return disowned(action, TimedOutWhy::JournalLost, now).map(|decision| retell(decision, Tell::Gone));
-        }
+        // First of all: an older session, and the journal it had, know nothing of a newer grant.
         if grant.epoch > session {
             return Err(Refusal { stage, event: EventKind::Granted, why: Why::OldSession });
+        }
+        if grant.journal != journal && !mutant_trusts_any_journal(stage) {
+            // An empty journal cannot testify, and what the lost one began may still run: never re-grant, never abort.
+            return disowned(action, TimedOutWhy::JournalLost, now).map(|decision| retell(decision, Tell::Gone));
         }
         if stage == Stage::Granted && grant.epoch == session {
             return Ok(Decision::Stay(Tell::Grant(grant)));
@@ -149,6 +151,9 @@ fn claimed(action: &Action, session: Epoch, journal: JournalId, now: Timestamp) 
     match next(stage, EventKind::Granted) {
         Next::To(Stage::Granted) => {
             let grant = Grant { epoch: session, journal };
+            if mutant::is_on(Mutant::NoClaimStep) {
+                return Ok(Decision::Stay(Tell::Grant(grant)));
+            }
             let mut change = change(action, State::Granted { grant }, now);
             change.needs = Some(Needs { session, class: action.kind().class() });
             change.line(Source::Server, format!("granted to the machine's session {session}"));
@@ -160,6 +165,9 @@ fn claimed(action: &Action, session: Epoch, journal: JournalId, now: Timestamp) 
 
 fn cancel_requested(action: &Action, requestor: String, comment: String, now: Timestamp) -> Result<Decision, Refusal> {
     let stage = action.stage();
+    if stage.is_final() && mutant::is_on(Mutant::CancelOverwritesFinal) {
+        return Ok(mutated_cancel(action, requestor, comment, now));
+    }
     match (next(stage, EventKind::CancelRequested), &action.state) {
         (Next::Stay, state) => Ok(Decision::Stay(match (stage, state.grant()) {
             (Stage::Stopping, Some(grant)) => Tell::Abort(grant.epoch),
@@ -177,6 +185,12 @@ fn cancel_requested(action: &Action, requestor: String, comment: String, now: Ti
         }
         (Next::To(Stage::Stopping), State::Granted { grant }) => {
             let grant = *grant;
+            if mutant::is_on(Mutant::CancelNotRecorded) {
+                return Ok(Decision::Stay(Tell::Abort(grant.epoch)));
+            }
+            if mutant::is_on(Mutant::CancelledWhileGranted) {
+                return Ok(mutated_cancel(action, requestor, comment, now));
+            }
             let at = now.after(action.updated_at);
             let cancel = Cancel { requestor, comment, at };
             let said = format!("cancel requested by {}; waiting for the machine's testimony", cancel.requestor);
@@ -195,17 +209,18 @@ fn reported(action: &Action, testimony: Testimony, now: Timestamp) -> Result<Dec
         Ending::Stopped { .. } => EventKind::Stopped,
         Ending::Broke { .. } => EventKind::Broke,
     };
-    if stage.is_final() {
+    if stage.is_final() && !mutant::is_on(Mutant::LateResultOverwrites) {
         return Ok(late(action, &testimony, event));
     }
     let Some(grant) = action.state.grant() else { return Err(refusal(stage, event)) };
     if testimony.epoch != grant.epoch {
         return Err(Refusal { stage, event, why: Why::OtherEpoch });
     }
-    if testimony.journal != grant.journal {
+    if testimony.journal != grant.journal && !mutant::is_on(Mutant::WipedAgentTrusted) {
         return disowned(action, TimedOutWhy::JournalLost, now).map(|decision| retell(decision, Tell::Acknowledge));
     }
-    let Next::To(to) = next(stage, event) else { return Err(refusal(stage, event)) };
+    let from = if mutant::is_on(Mutant::LateResultOverwrites) { Stage::Stopping } else { stage };
+    let Next::To(to) = next(from, event) else { return Err(refusal(stage, event)) };
     let facts = fact_lines(&testimony, stage);
     let said = ended_words(&testimony);
     let cancel = action.state.cancel().cloned();
@@ -244,6 +259,9 @@ fn late(action: &Action, testimony: &Testimony, event: EventKind) -> Decision {
 const LATE_EVIDENCE: u64 = 1 << 62;
 
 fn deadline_passed(action: &Action, now: Timestamp) -> Result<Decision, Refusal> {
+    if let (State::Stopping { cancel, .. }, true) = (&action.state, mutant::is_on(Mutant::LeaseBecomesCancelled)) {
+        return Ok(mutated_cancel(action, cancel.requestor.clone(), cancel.comment.clone(), now));
+    }
     let why = if action.stage() == Stage::Pending { TimedOutWhy::NotStarted } else { TimedOutWhy::NoContact };
     time_out(action, EventKind::DeadlinePassed, why, now)
 }
@@ -323,6 +341,20 @@ fn retell(decision: Decision, tell: Tell) -> Decision {
         Decision::Stay(_) => Decision::Stay(tell),
         Decision::Late(lines, _) => Decision::Late(lines, tell),
     }
+}
+
+/// Whether a journal is believed that does not hold the grant. Only two mutants do.
+pub(crate) fn mutant_trusts_any_journal(stage: Stage) -> bool {
+    mutant::is_on(Mutant::RegrantAfterWipe) || (stage == Stage::Stopping && mutant::is_on(Mutant::WipedAgentTrusted))
+}
+
+/// Cancelled without proof: what some mutants do, and nothing else.
+fn mutated_cancel(action: &Action, requestor: String, comment: String, now: Timestamp) -> Decision {
+    let cancel = Cancel { requestor, comment, at: now.after(action.updated_at) };
+    let state = State::Cancelled { cancel, proof: CancelProof::NeverGranted };
+    let mut change = change(action, state, now);
+    change.line(Source::Server, "cancelled without proof".into());
+    Decision::Change(Box::new(change), Tell::Nothing)
 }
 
 fn refusal(stage: Stage, event: EventKind) -> Refusal {

@@ -12,6 +12,7 @@ mod outcome;
 use crate::action::Body;
 use crate::ids::{ActionId, Epoch, JournalId, Nonce};
 use crate::kind::Kind;
+use crate::mutant::{self, Mutant};
 use crate::testimony::{Artifact, Testimony};
 use crate::time::Timestamp;
 pub use held::{BadRecord, Entry, Held, Phase, Record, StopWhy, UndoRecord};
@@ -50,6 +51,16 @@ pub enum Input {
         nonce: Nonce,
         /// What is to be done.
         body: Body,
+    },
+    /// A grant that answers our claim and cannot be obeyed: it is not signed as it should be, or not understood. Asking
+    /// again would bring the same.
+    GrantRefused {
+        /// Which action.
+        action: ActionId,
+        /// The claim it answers.
+        nonce: Nonce,
+        /// Why.
+        why: String,
     },
     /// The claim is refused for now or for ever.
     Denied {
@@ -285,6 +296,7 @@ impl Grantee {
             Input::GrantArrived { action, epoch, nonce, body } => {
                 self.grant_arrived(action, epoch, nonce, body, now, &mut out);
             }
+            Input::GrantRefused { action, nonce, why } => self.grant_refused(action, nonce, why, now, &mut out),
             Input::Denied { action } => {
                 self.claims.remove(&action);
             }
@@ -387,13 +399,24 @@ impl Grantee {
     ) {
         let asked = self.claims.get(&action).is_some_and(|claim| claim.nonce == nonce);
         let startable = self.held.get(&action).is_none_or(|(held, _)| held.phase == Phase::Granted);
-        if !asked || self.session != Some(epoch) || !startable {
+        let fenced = self.session != Some(epoch) && !mutant::is_on(Mutant::NoSessionFence);
+        if !asked || fenced || !startable {
             return;
         }
         self.claims.remove(&action);
         self.write(action, Record::Granted { epoch, body }, now, out);
         self.live(action).usable = true;
         self.start(action, now, out);
+    }
+
+    /// It never begins, and the server is told so: otherwise the action would be InProgress for ever.
+    fn grant_refused(&mut self, action: ActionId, nonce: Nonce, why: String, now: Timestamp, out: &mut Vec<Output>) {
+        let asked = self.claims.get(&action).is_some_and(|claim| claim.nonce == nonce);
+        let unbegun = self.held.get(&action).is_none_or(|(held, _)| held.phase == Phase::Granted);
+        if let (true, true, Some(epoch)) = (asked, unbegun, self.session) {
+            self.claims.remove(&action);
+            self.stop(action, epoch, StopWhy::Broke { why }, now, out);
+        }
     }
 
     fn start(&mut self, action: ActionId, now: Timestamp, out: &mut Vec<Output>) {
@@ -409,8 +432,10 @@ impl Grantee {
         self.claims.remove(&action);
         match self.held.get(&action) {
             // Never heard of: a tombstone, so that a grant that was overtaken is refused when it comes.
+            None if mutant::is_on(Mutant::NoTombstone) => {}
             None => self.stop(action, epoch, StopWhy::Cancelled, now, out),
             Some((held, live)) => match &held.phase {
+                Phase::Granted if epoch > held.epoch && mutant::is_on(Mutant::ExactEpochAbort) => {}
                 // Equal, or greater where the newer grant was lost on its way.
                 Phase::Granted if epoch >= held.epoch => self.stop(action, epoch, StopWhy::Cancelled, now, out),
                 Phase::Started if epoch == held.epoch => self.stop(action, epoch, StopWhy::Cancelled, now, out),
@@ -493,6 +518,10 @@ impl Grantee {
         let entry = Entry { sequence: self.next_sequence, at, action, record };
         let applied = self.apply(&entry);
         assert!(applied.is_ok(), "a record of our own does not follow: {applied:?}");
+        if mutant::is_on(Mutant::CancelOnlyInMemory) && matches!(entry.record, Record::Stopped { .. }) {
+            self.next_sequence -= 1;
+            return;
+        }
         let fact = (entry.sequence, !matches!(entry.record, Record::Final { .. } | Record::Acknowledged));
         out.push(Output::Write(entry));
         if let (sequence, true) = fact {

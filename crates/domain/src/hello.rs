@@ -2,9 +2,9 @@
 //! it is to be told now.
 
 use crate::action::{Action, State, TimedOutWhy};
-use crate::decide::Event;
+use crate::decide::{Event, mutant_trusts_any_journal};
 use crate::grantee::{Listed, Verdict};
-use crate::ids::{ActionId, Epoch};
+use crate::ids::{ActionId, Epoch, Nonce};
 use crate::kind::Kind;
 use crate::machine::JournalSeen;
 
@@ -23,10 +23,20 @@ pub fn went_back(before: Option<JournalSeen>, now: JournalSeen) -> bool {
     before.is_some_and(|before| before.id == now.id && before.sequence > now.sequence)
 }
 
-/// What a machine's return with this journal means for an action of it: where the grant is held by a journal that is
-/// gone, nobody can say any more what became of it.
-pub fn on_return(action: &Action, journal: JournalSeen, went_back: bool) -> Option<Event> {
-    let open = action.state.grant().filter(|_| action.stage().is_open())?;
+/// Whether a Hello was said before one that was heard already: of the same run of the agent, and not a later attempt. A
+/// socket that was given up may still deliver it.
+pub fn is_late(before: Option<(Nonce, u64)>, now: Option<(Nonce, u64)>) -> bool {
+    matches!((before, now), (Some((run, heard)), Some((same, said))) if run == same && said <= heard)
+}
+
+/// What a machine's return in this session with this journal means for an action of it: where the grant is held by a
+/// journal that is gone, nobody can say any more what became of it. A grant of this session or a later one was given to
+/// the journal that came then, and a Hello that was slow knows nothing of it.
+pub fn on_return(action: &Action, session: Epoch, journal: JournalSeen, went_back: bool) -> Option<Event> {
+    let open = action.state.grant().filter(|grant| action.stage().is_open() && grant.epoch < session)?;
+    if mutant_trusts_any_journal(action.stage()) {
+        return None;
+    }
     (open.journal != journal.id || went_back).then_some(Event::Disowned(TimedOutWhy::JournalLost))
 }
 
@@ -115,9 +125,9 @@ mod tests {
         for state in states() {
             let action = action(1, state);
             let open = action.stage().is_open();
-            assert_eq!(on_return(&action, journal(1), false), None);
-            assert_eq!(on_return(&action, journal(2), false).is_some(), open);
-            assert_eq!(on_return(&action, journal(1), true).is_some(), open);
+            assert_eq!(on_return(&action, Epoch(4), journal(1), false), None);
+            assert_eq!(on_return(&action, Epoch(4), journal(2), false).is_some(), open);
+            assert_eq!(on_return(&action, Epoch(4), journal(1), true).is_some(), open);
         }
         let earlier = JournalSeen { sequence: 4, ..journal(1) };
         assert!(went_back(Some(journal(1)), earlier));
@@ -126,6 +136,25 @@ mod tests {
             !went_back(Some(journal(1)), JournalSeen { sequence: 1, ..journal(2) }),
             "another journal is another matter"
         );
+    }
+
+    #[test]
+    fn a_hello_that_was_slow_does_not_disown_a_grant_given_after_it() {
+        for state in states() {
+            let action = action(1, state);
+            for session in [Epoch(2), Epoch(3)] {
+                assert_eq!(on_return(&action, session, journal(2), false), None);
+                assert_eq!(on_return(&action, session, journal(1), true), None);
+            }
+        }
+    }
+
+    #[test]
+    fn a_hello_is_late_after_a_later_attempt_of_the_same_run() {
+        let (run, other) = (Nonce([1; 16]), Nonce([2; 16]));
+        assert!(is_late(Some((run, 5)), Some((run, 4))) && is_late(Some((run, 5)), Some((run, 5))));
+        assert!(!is_late(Some((run, 5)), Some((run, 6))) && !is_late(Some((run, 5)), Some((other, 1))));
+        assert!(!is_late(None, Some((run, 1))) && !is_late(Some((run, 5)), None));
     }
 
     #[test]

@@ -16,6 +16,7 @@ pub mod ids;
 pub mod kind;
 pub mod lifecycle;
 pub mod machine;
+pub mod mutant;
 pub mod permission;
 pub mod testimony;
 pub mod time;

@@ -86,6 +86,14 @@ pub(super) fn copy_private(source: &Path, to: &Path, mode: u32) -> Result<Copied
     Ok(Copied { sha256: hex(&hash.finalize()), head })
 }
 
+/// Makes a folder for root alone; one that is there already will do.
+pub(super) fn make_private_folder(path: &Path) -> Result<(), HostError> {
+    match fs::DirBuilder::new().mode(0o700).create(path) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(failed("cannot make", path, error)),
+        _ => Ok(()),
+    }
+}
+
 /// Writes `bytes` to the new file `to`, durably, replacing what an earlier attempt may have left there.
 pub(super) fn write_private(to: &Path, bytes: &[u8]) -> Result<(), HostError> {
     let mut file = fresh(to, 0o600)?;

@@ -133,6 +133,11 @@ impl Host for LinuxHost {
         files::copy_private(source, to, mode)
     }
 
+    fn make_private_folder(&self, path: &Path) -> Result<PathBuf, HostError> {
+        files::make_private_folder(path)?;
+        Ok(path.to_owned())
+    }
+
     fn write_private(&self, to: &Path, bytes: &[u8]) -> Result<(), HostError> {
         files::write_private(to, bytes)
     }

@@ -96,6 +96,9 @@ pub trait Host: Send + Sync {
     /// Copies a file of ours into a private folder under another name and mode (permission bits).
     fn copy_private(&self, source: &Path, to: &Path, mode: u32) -> Result<Copied, HostError>;
 
+    /// Makes a folder for root alone, if it is not there, and returns its path.
+    fn make_private_folder(&self, path: &Path) -> Result<PathBuf, HostError>;
+
     /// Writes a file into a private folder, durably, for root alone.
     fn write_private(&self, to: &Path, bytes: &[u8]) -> Result<(), HostError>;
 

@@ -10,6 +10,9 @@ const READ_BYTES: usize = 64 * 1024;
 /// Reads in a row before other descriptors get their turn: a child that floods its output must not delay a stop.
 const READS_IN_A_ROW_MAX: usize = 16;
 
+/// The most a pipe holds, in bytes: what an unprivileged process may make of it at most.
+const PIPE_BYTES_MAX: usize = 1024 * 1024;
+
 /// What a child wrote to one of its outputs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Captured {
@@ -55,9 +58,14 @@ impl Tap {
         Ok(self.pipe.is_some())
     }
 
-    /// Takes everything that is still in the pipe, and ends.
+    /// Takes what is still in the pipe, and ends. A pipe holds no more than this reads; if it does not end then, somebody
+    /// outside of the group holds it and writes on, who must not keep us here.
     pub(super) fn finish(mut self) -> io::Result<Captured> {
-        while self.take_ready()? {}
+        for _ in 0..PIPE_BYTES_MAX / (READ_BYTES * READS_IN_A_ROW_MAX) + 1 {
+            if !self.take_ready()? {
+                break;
+            }
+        }
         Ok(self.captured)
     }
 

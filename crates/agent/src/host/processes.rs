@@ -117,7 +117,11 @@ impl Script {
                 Ok(())
             }
             Ok(Some(Said::Failed(why))) => Err(HostError::NotStarted(why)),
-            Ok(other) => Err(HostError::NotStarted(format!("the shim ended early ({other:?})"))),
+            // Killed between its start and its word, it may have run: only the shim itself can say that it did not.
+            Ok(other) => Err(self.io(
+                "no word from the shim of",
+                io::Error::new(io::ErrorKind::UnexpectedEof, format!("it ended early ({other:?})")),
+            )),
             // A shim that no longer listens has mostly said why.
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => match hear(lifeline) {
                 Ok(Some(Said::Failed(why))) => Err(HostError::NotStarted(why)),

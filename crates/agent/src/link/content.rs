@@ -6,8 +6,9 @@ use crate::worker::Outgoing;
 use anyhow::{Context as _, ensure};
 use domain::ids::{ActionId, Digest};
 use protocol::agent::{ARTIFACT_PATH, LIBRARY_PATH, ToServer};
+use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc::UnboundedSender;
@@ -86,25 +87,57 @@ fn is_final(e: &anyhow::Error) -> bool {
     status.is_some_and(|status| status.is_client_error())
 }
 
-/// Hands in the artifacts, then says what they belong to. Given up when the session ends; the next one says it again.
+/// What was handed in, and is being handed in, for each action: one transfer at a time, and none twice, however often
+/// the end of the action is said in however many sessions.
+#[derive(Default)]
+pub(super) struct HandIns(Mutex<HashMap<ActionId, Arc<tokio::sync::Mutex<BTreeSet<u16>>>>>);
+
+impl HandIns {
+    fn of(&self, action: ActionId) -> Arc<tokio::sync::Mutex<BTreeSet<u16>>> {
+        Arc::clone(self.0.lock().unwrap_or_else(PoisonError::into_inner).entry(action).or_default())
+    }
+
+    /// The server keeps the testimony: nothing more will be handed in.
+    pub(super) fn done(&self, action: ActionId) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&action);
+    }
+}
+
+/// Hands in the artifacts, then says what they belong to. Given up when the session ends; the next one says it again,
+/// and goes on where this one came to.
 pub(super) async fn hand_in(dialer: Arc<Dialer>, staging: PathBuf, outgoing: Outgoing, say: UnboundedSender<Outgoing>) {
     let ToServer::Final { action, .. } = &outgoing.message else { return };
+    let hand_ins = dialer.hand_ins().of(*action);
+    // Somebody is at it already in this session, and will say it.
+    let mut handed_in = match hand_ins.try_lock() {
+        Ok(handed_in) => handed_in,
+        Err(_) => return,
+    };
     for step in &outgoing.artifacts {
+        if handed_in.contains(step) {
+            continue;
+        }
         let path = staging.join(action.to_string()).join(format!("artifact-{step}"));
         while let Err(e) = put(&dialer, *action, *step, &path).await {
             if say.is_closed() {
                 return;
             }
-            if is_final(&e) || e.downcast_ref::<std::io::Error>().is_some() {
+            if is_final(&e) || is_missing(&e) {
                 tracing::error!(%action, step, error = format!("{e:#}"), "an artifact is lost; its action's end is not");
                 break;
             }
             tracing::warn!(%action, step, error = format!("{e:#}"), "an artifact: trying again");
             tokio::time::sleep(AGAIN).await;
         }
+        handed_in.insert(*step);
     }
     // Closed means that the session is gone, and with it the wish to say anything in it.
     let _ = say.send(Outgoing { message: outgoing.message, artifacts: vec![] });
+}
+
+/// The file is not there: no later try will find it.
+fn is_missing(e: &anyhow::Error) -> bool {
+    e.downcast_ref::<std::io::Error>().is_some_and(|e| e.kind() == std::io::ErrorKind::NotFound)
 }
 
 async fn put(dialer: &Dialer, action: ActionId, step: u16, path: &Path) -> anyhow::Result<()> {

@@ -1,5 +1,6 @@
 //! Getting to the server, and proving that one can.
 
+use super::content::HandIns;
 use crate::identity::Enrolled;
 use anyhow::{Context as _, bail};
 use rustls::pki_types::pem::PemObject as _;
@@ -7,7 +8,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
@@ -23,7 +24,7 @@ const CONNECT_WITHIN: Duration = Duration::from_secs(5);
 /// The most addresses of one server that are tried.
 const ADDRESSES_MAX: usize = 16;
 
-/// Where the last good addresses are kept: an isolated machine has no DNS.
+/// Where the good addresses are kept: an isolated machine has no DNS.
 const ADDRESSES_FILE: &str = "server-addresses.json";
 
 /// Gets to the server.
@@ -33,8 +34,12 @@ pub struct Dialer {
     /// `host:port` of the agent listener.
     address: String,
     host: String,
-    known: Mutex<Vec<SocketAddr>>,
+    /// What the name was last resolved to.
+    resolved: Mutex<Vec<SocketAddr>>,
+    /// Where the server has proven itself, newest first.
+    proven: Mutex<Vec<SocketAddr>>,
     file: PathBuf,
+    hand_ins: HandIns,
 }
 
 impl Dialer {
@@ -53,14 +58,29 @@ impl Dialer {
         let host = host.trim_start_matches('[').trim_end_matches(']').to_string();
         let file = state_dir.join(ADDRESSES_FILE);
         // Without it the first dial resolves the name; a file that cannot be read is as good as none.
-        let known = std::fs::read(&file).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default();
+        let proven =
+            std::fs::read(&file).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default();
         let http = reqwest::Client::builder().tls_backend_preconfigured(tls.clone()).build()?;
-        Ok(Self { tls: Arc::new(tls), http, address, host, known: Mutex::new(known), file })
+        Ok(Self {
+            tls: Arc::new(tls),
+            http,
+            address,
+            host,
+            resolved: Mutex::default(),
+            proven: Mutex::new(proven),
+            file,
+            hand_ins: HandIns::default(),
+        })
     }
 
-    /// The server's addresses as they are known now.
+    /// The addresses at which the server has proven who it is, by a handshake on both sides. A name alone proves
+    /// nothing: whoever answers DNS may name any address, and an isolated machine must not be left open to it.
     pub fn addresses(&self) -> Vec<SocketAddr> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        lock(&self.proven).clone()
+    }
+
+    pub(super) fn hand_ins(&self) -> &HandIns {
+        &self.hand_ins
     }
 
     /// Opens the stream.
@@ -94,14 +114,17 @@ impl Dialer {
         let connector = TlsConnector::from(Arc::clone(&self.tls));
         let name = ServerName::try_from(self.host.clone())?;
         let mut last = None;
-        for address in self.addresses() {
+        for address in self.candidates() {
             let attempt = async {
                 let stream = TcpStream::connect(address).await?;
                 stream.set_nodelay(true)?;
                 connector.connect(name.clone(), stream).await
             };
             match tokio::time::timeout(CONNECT_WITHIN, attempt).await {
-                Ok(Ok(stream)) => return Ok(stream),
+                Ok(Ok(stream)) => {
+                    self.proved(address);
+                    return Ok(stream);
+                }
                 Ok(Err(e)) => last = Some(anyhow::Error::new(e).context(address.to_string())),
                 Err(_) => last = Some(anyhow::anyhow!("{address} did not answer")),
             }
@@ -112,21 +135,43 @@ impl Dialer {
         }
     }
 
-    /// Looks the name up. Where that fails the addresses that were good before stay.
+    /// What to try: what the name says now, then what was good before.
+    fn candidates(&self) -> Vec<SocketAddr> {
+        let mut candidates = lock(&self.resolved).clone();
+        let before = self.addresses();
+        candidates.extend(before.into_iter().filter(|address| !candidates.contains(address)).collect::<Vec<_>>());
+        candidates
+    }
+
+    /// Looks the name up. Where that fails what was good before stays: an isolated machine has no DNS.
     async fn resolve(&self) {
-        let found: Vec<SocketAddr> = match tokio::net::lookup_host(&self.address).await {
-            Ok(found) => found.take(ADDRESSES_MAX).collect(),
-            Err(e) => return tracing::debug!(error = %e, "the server's name was not found; its last addresses stay"),
-        };
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        if !found.is_empty() && *known != found {
-            known.clone_from(&found);
-            let kept = serde_json::to_vec(&found).map_err(std::io::Error::other);
-            if let Err(e) = kept.and_then(|bytes| std::fs::write(&self.file, bytes)) {
-                tracing::warn!(error = %e, "the server's addresses could not be kept");
+        match tokio::net::lookup_host(&self.address).await {
+            Ok(found) => *lock(&self.resolved) = found.take(ADDRESSES_MAX).collect(),
+            Err(e) => {
+                tracing::debug!(error = %e, "the server's name was not found");
+                lock(&self.resolved).clear();
             }
         }
     }
+
+    /// The server is at this address.
+    fn proved(&self, address: SocketAddr) {
+        let mut proven = lock(&self.proven);
+        if proven.contains(&address) {
+            return;
+        }
+        proven.insert(0, address);
+        proven.truncate(ADDRESSES_MAX);
+        let kept = serde_json::to_vec(&*proven).map_err(std::io::Error::other);
+        if let Err(e) = kept.and_then(|bytes| std::fs::write(&self.file, bytes)) {
+            tracing::warn!(error = %e, "the server's addresses could not be kept");
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // Each statement leaves it whole, so a panic elsewhere leaves nothing half-done in it.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// TLS that trusts this authority and nothing else, without a certificate of our own.

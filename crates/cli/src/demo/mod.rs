@@ -60,6 +60,7 @@ pub async fn run(config: DemoConfig) -> anyhow::Result<()> {
         played = play_all(&mut play, &found) => played,
         interrupted = interrupted() => interrupted.and_then(|()| bail!("interrupted")),
     };
+    let took = began.elapsed();
     if let Err(e) = &played {
         show::failed(e, &play.fleet);
     }
@@ -72,7 +73,7 @@ pub async fn run(config: DemoConfig) -> anyhow::Result<()> {
     drop(temporary);
     played?;
     ensure!(leftovers.is_empty(), "the demo left something behind: {leftovers}");
-    show::closing(began.elapsed(), &found, config.data_dir.as_deref());
+    show::closing(took, &found, config.data_dir.as_deref());
     Ok(())
 }
 

@@ -154,6 +154,14 @@ fn a_claim_in_a_newer_session_raises_the_epoch_and_an_older_one_is_refused() {
 }
 
 #[test]
+fn a_claim_of_an_older_session_and_another_journal_does_not_disown_the_newer_grant() {
+    for stage in [Stage::Granted, Stage::Stopping] {
+        let refused = decide(&action_in(stage), claimed_by(Epoch(6), 2), NOW).expect_err("an old session");
+        assert_eq!(refused.why, Why::OldSession, "{stage}");
+    }
+}
+
+#[test]
 fn a_claim_of_a_cancelled_grant_is_answered_with_abort() {
     let stopping = action_in(Stage::Stopping);
     assert_eq!(decide(&stopping, claimed_by(Epoch(9), 1), NOW), Ok(Decision::Stay(Tell::Abort(SESSION))));

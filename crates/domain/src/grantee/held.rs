@@ -4,6 +4,7 @@
 use super::Ran;
 use crate::action::Body;
 use crate::ids::{ActionId, Epoch, JournalId};
+use crate::mutant::{self, Mutant};
 use crate::testimony::{Ending, Fact, StepReport, StepStatus, Testimony};
 use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -220,7 +221,7 @@ pub fn fold(before: Option<Held>, entry: &Entry) -> Result<Held, BadRecord> {
         }
         (Record::UndoFailed { why, .. }, Phase::Stopped { .. }) => held.undo_troubles.push(why.clone()),
         (Record::Final { finished: true }, Phase::Started) if held.all_done() => held.end(true, entry),
-        (Record::Final { finished: false }, Phase::Stopped { .. }) if held.next_undo().is_none() => {
+        (Record::Final { finished: false }, Phase::Stopped { .. }) if held.all_undone() => {
             held.end(false, entry);
         }
         (Record::Acknowledged, Phase::Final { finished, sequence, .. }) => {
@@ -278,6 +279,13 @@ impl Held {
     pub fn next_undo(&self) -> Option<(u16, UndoRecord)> {
         let (index, step) = self.steps.iter().enumerate().rev().find(|(_, step)| step.undone.is_none())?;
         Some((u16::try_from(index).ok()?, step.undo.clone()))
+    }
+
+    /// Whether nothing is left to undo.
+    pub fn all_undone(&self) -> bool {
+        self.next_undo().is_none()
+            || mutant::is_on(Mutant::UndoNotAwaited)
+            || mutant::is_on(Mutant::UndoSkippedAfterCrash)
     }
 
     /// The testimony, once there is an end to testify to.

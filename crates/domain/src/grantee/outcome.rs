@@ -2,6 +2,7 @@
 
 use super::{Grantee, Output, Phase, Ran, Record, StopWhy, Task, UndoRecord};
 use crate::ids::ActionId;
+use crate::mutant::{self, Mutant};
 use crate::time::Timestamp;
 
 impl Grantee {
@@ -38,6 +39,9 @@ impl Grantee {
                 self.write(action, Record::Intent { step, undo: undo.clone() }, now, out);
                 if let Some(body) = self.held.get(&action).and_then(|(held, _)| held.body.clone()) {
                     out.push(Output::Do(action, Task::Run(body, step, undo)));
+                }
+                if mutant::is_on(Mutant::EffectBeforeJournal) {
+                    out.rotate_right(1);
                 }
             }
             Err(why) => self.broke(action, why, now, out),
@@ -111,13 +115,19 @@ impl Grantee {
             out.push(Output::Do(action, Task::Kill));
             return;
         }
+        if mutant::is_on(Mutant::RunNotAwaited) {
+            live.busy = false;
+        }
         if live.busy {
             return; // the step that was killed has not come back yet
         }
-        if let (Some((step, undo)), Some(body)) = (held.next_undo(), held.body.clone()) {
-            live.clearing = true;
+        let skipped = !live.ours && mutant::is_on(Mutant::UndoSkippedAfterCrash);
+        if let (Some((step, undo)), Some(body), false) = (held.next_undo(), held.body.clone(), skipped) {
+            live.clearing = !mutant::is_on(Mutant::UndoNotAwaited);
             out.push(Output::Do(action, Task::Undo(body, step, undo)));
-            return;
+            if live.clearing {
+                return;
+            }
         }
         self.conclude(action, now, out);
     }
@@ -161,7 +171,7 @@ impl Grantee {
     pub(super) fn conclude(&mut self, action: ActionId, now: Timestamp, out: &mut Vec<Output>) {
         let Some((held, live)) = self.held.get(&action) else { return };
         let Phase::Stopped { why } = &held.phase else { return };
-        let clean = !held.ever_started() || (live.killed && !live.busy && !live.clearing && held.next_undo().is_none());
+        let clean = !held.ever_started() || (live.killed && !live.busy && !live.clearing && held.all_undone());
         let told = *why != StopWhy::Interrupted || (self.session.is_some() && live.heard);
         if clean && told {
             self.write(action, Record::Final { finished: false }, now, out);

@@ -251,6 +251,21 @@ fn an_abort_for_another_grant_changes_nothing() {
 }
 
 #[test]
+fn a_grant_that_cannot_be_obeyed_ends_the_action_without_beginning_it() {
+    let mut rig = Rig::connected();
+    let refused = |nonce| Input::GrantRefused { action: id(1), nonce, why: "unsigned".into() };
+    rig.input(refused(NONCE));
+    assert!(rig.journal.is_empty(), "nothing was claimed");
+    rig.input(Input::Offered { action: id(1), nonce: NONCE });
+    rig.input(refused(Nonce([9; 16])));
+    assert!(rig.journal.is_empty(), "another claim");
+    rig.input(refused(NONCE));
+    assert_eq!(rig.ending(), Some(Ending::Broke { why: "unsigned".into() }));
+    rig.granted(id(1));
+    assert!(rig.tasks.is_empty(), "and never begins");
+}
+
+#[test]
 fn nothing_starts_before_welcome() {
     let mut rig = Rig::new();
     rig.granted(id(1));

@@ -45,7 +45,10 @@ struct Output {
 
 /// What undo tells from: written before the script runs, and again when it ended.
 #[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
 struct Note {
+    /// The shim itself said that it did not start it.
+    never_ran: bool,
     lasted_ms: Option<u64>,
     how: Option<String>,
 }
@@ -64,15 +67,20 @@ pub(super) fn start(
     args: Option<&str>,
     stop: &StopSignal,
 ) -> Result<Done, Broke> {
-    let spec = spec(cx, step, script, args)?;
+    let spec = match spec(cx, step, script, args) {
+        Ok(spec) => spec,
+        Err(broke) => {
+            write_note(cx, step, &Note { never_ran: true, ..Note::default() })?;
+            return Err(broke);
+        }
+    };
     crash::reached("run_script.begin");
     write_note(cx, step, &Note::default())?;
     crash::reached("run_script.noted");
     let running = match cx.host.spawn(&spec) {
         Ok(running) => running,
         Err(error @ HostError::NotStarted(_)) => {
-            // Nothing of it ran, so there is nothing to tell.
-            cx.host.remove_private(&note_path(cx, step))?;
+            write_note(cx, step, &Note { never_ran: true, ..Note::default() })?;
             return Err(error.into());
         }
         Err(error) => return Err(error.into()),
@@ -82,7 +90,7 @@ pub(super) fn start(
     crash::reached("run_script.ended");
     let (how, why) = told(script, &exit);
     let lasted_ms = u64::try_from(exit.lasted.as_millis()).ok();
-    write_note(cx, step, &Note { lasted_ms, how: Some(how) })?;
+    write_note(cx, step, &Note { lasted_ms, how: Some(how), ..Note::default() })?;
     let artifact = Some(write_output(cx, step, script, &exit, why.as_deref())?);
     crash::reached("run_script.kept");
     match why {
@@ -103,10 +111,13 @@ pub(super) fn undo(cx: &Context<'_>, step: u16, script: &LibraryRef) -> Result<V
     if observe(cx, step)? == Observed::Present {
         return Err(Broke::new(format!("{} was killed and still runs", script.name)));
     }
-    let Some(note) = cx.host.read_private(&note_path(cx, step), NOTE_BYTES_MAX)? else { return Ok(Vec::new()) };
-    // A note that cannot be read is one that a crash cut short: the script may have run.
+    // No note, or one that cannot be read: cut short by a crash, or removed by the script itself. It may have run.
+    let note = cx.host.read_private(&note_path(cx, step), NOTE_BYTES_MAX)?.unwrap_or_default();
     let note: Note = serde_json::from_slice(&note).unwrap_or_default();
-    let how = note.how.as_deref().unwrap_or("was killed when the agent came back after an interruption");
+    if note.never_ran {
+        return Ok(Vec::new());
+    }
+    let how = note.how.as_deref().unwrap_or("was killed when the agent was interrupted");
     let lasted = match note.lasted_ms {
         Some(ms) => format!("ran for {}.{:03} s", ms / 1000, ms % 1000),
         None => "may have run for a time that is not known".to_owned(),
@@ -134,7 +145,7 @@ fn spec(cx: &Context<'_>, step: u16, script: &LibraryRef, args: Option<&str>) ->
         program,
         args,
         env: env.map(|(name, value)| (name.to_owned(), value.to_owned())).into(),
-        cwd: cx.staging.to_owned(),
+        cwd: cx.host.make_private_folder(&cx.staging.join(format!("work-{step}")))?,
         stdout_cap_bytes: OUTPUT_BYTES_MAX,
         stderr_cap_bytes: OUTPUT_BYTES_MAX,
         run_limit: SCRIPT_LIMIT,
