@@ -7,7 +7,7 @@ mod agents;
 mod library;
 
 use crate::wake::Wake;
-pub use agents::{Claimed, Enrolled, MACHINE_NAME_BYTES_MAX, Peer, Session};
+pub use agents::{Claimed, Enrolled, MACHINE_NAME_BYTES_MAX, Peer, Session, artifact_file_name, artifact_file_prefix};
 use domain::action::{Action, Body, Request};
 use domain::command::Command;
 use domain::decide::{self, Decision, Event, Refusal, Tell};
@@ -252,10 +252,15 @@ impl Actions {
         Ok(self.store.machine(id).await?.map(|machine| machine.name))
     }
 
-    /// Ends what is overdue. Returns how many actions were ended.
+    /// Ends what is overdue. Returns how many actions were ended. A machine that is connected is not out of contact,
+    /// whatever the clock says of its last word.
     pub async fn expire(&self, now: Timestamp, unseen_since: Timestamp, limit: u32) -> Result<u32, ActionError> {
         let mut ended = 0;
         for id in self.store.overdue(now, unseen_since, limit).await? {
+            let action = self.store.action(id).await?;
+            if action.is_some_and(|action| action.stage().is_open() && self.wake.is_connected(action.machine)) {
+                continue;
+            }
             let decided = self.decide(id, Event::DeadlinePassed, now).await?;
             ended += u32::from(decided.changed);
         }
@@ -308,8 +313,14 @@ impl Actions {
         let found = match MachineId::parse(id_or_name) {
             Some(id) => self.store.machine(id).await?,
             None => {
-                let query = MachineQuery { name: Some(id_or_name.into()), limit: 1, ..MachineQuery::default() };
-                self.store.machines(&query).await?.into_iter().next()
+                let query = MachineQuery { name: Some(id_or_name.into()), limit: 2, ..MachineQuery::default() };
+                let mut found = self.store.machines(&query).await?;
+                if found.len() > 1 {
+                    // A host that was installed anew keeps its old record: which one is meant is not ours to guess.
+                    let why = format!("the name {id_or_name} is ambiguous: give the machine's id");
+                    return Err(ActionError::Invalid(why));
+                }
+                found.pop()
             }
         };
         found.ok_or_else(|| ActionError::NotFound(format!("Machine {id_or_name}")))

@@ -11,6 +11,7 @@ use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
+use rustix::net::sockopt;
 use rustls::ServerConfig;
 use std::convert::Infallible;
 use std::io;
@@ -22,6 +23,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Sleep;
 use tokio_rustls::TlsAcceptor;
 use tower::ServiceExt as _;
 
@@ -30,6 +32,21 @@ const HTTP2_STREAMS_MAX: u32 = 128;
 
 /// The largest head of a request, in bytes.
 const HEAD_BYTES_MAX: usize = 64 * 1024;
+
+/// What an HTTP/2 connection begins with; from the first other byte on it is HTTP/1.
+const HTTP2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// How long a connection may be silent before its peer is asked whether it is still there.
+const KEEPALIVE_IDLE: Duration = Duration::from_secs(60);
+
+/// How often it is asked.
+const KEEPALIVE_EVERY: Duration = Duration::from_secs(15);
+
+/// How often it may fail to answer.
+const KEEPALIVE_UNANSWERED_MAX: u32 = 4;
+
+/// How long a peer may take nothing of what is sent to it, in milliseconds.
+const UNREAD_MAX_MS: u32 = 120_000;
 
 /// How long to wait when the system has no more sockets to give.
 const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
@@ -65,6 +82,7 @@ pub async fn serve(
         router,
         http: http(config),
         handshake_timeout: config.handshake_timeout,
+        header_timeout: config.header_timeout,
     });
     let connections = Arc::new(Semaphore::new(config.connections_max));
     let graceful = GracefulShutdown::new();
@@ -103,6 +121,7 @@ struct Door {
     router: Router,
     http: Builder<TokioExecutor>,
     handshake_timeout: Duration,
+    header_timeout: Duration,
 }
 
 fn check_plain(address: SocketAddr, config: &ListenConfig) -> io::Result<()> {
@@ -137,6 +156,9 @@ async fn connection(
 ) {
     // Small answers should leave at once; a socket that cannot do that still works.
     let _ = stream.set_nodelay(true);
+    if let Err(e) = notice_silence(&stream) {
+        tracing::warn!(%peer, error = %e, "a peer that vanishes will not be noticed");
+    }
     let stream = Counted { stream, _permit: permit };
     let Some(acceptor) = &door.tls else {
         return requests(&door, stream, Origin { peer, scheme: Scheme("http"), certificate: None }, watcher).await;
@@ -152,6 +174,16 @@ async fn connection(
     requests(&door, tls, origin, watcher).await;
 }
 
+/// A peer that vanished, or that does not read, must not hold its connection for ever.
+fn notice_silence(stream: &TcpStream) -> io::Result<()> {
+    sockopt::set_tcp_keepidle(stream, KEEPALIVE_IDLE)?;
+    sockopt::set_tcp_keepintvl(stream, KEEPALIVE_EVERY)?;
+    sockopt::set_tcp_keepcnt(stream, KEEPALIVE_UNANSWERED_MAX)?;
+    sockopt::set_socket_keepalive(stream, true)?;
+    sockopt::set_tcp_user_timeout(stream, UNREAD_MAX_MS)?;
+    Ok(())
+}
+
 /// A connection that counts for as long as it is open, as a WebSocket too, when HTTP has long let go of it.
 struct Counted {
     stream: TcpStream,
@@ -165,6 +197,68 @@ impl AsyncRead for Counted {
 }
 
 impl AsyncWrite for Counted {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(cx, slices)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+}
+
+/// A connection that must say in time which version of HTTP it speaks: only then do HTTP's own time limits begin, that
+/// of a request's head or those of the pings.
+struct Prompt<S> {
+    stream: S,
+    /// How much of the preface was read, and until when it must be told; none once the version is known.
+    unknown: Option<(usize, Pin<Box<Sleep>>)>,
+}
+
+impl<S> Prompt<S> {
+    fn new(stream: S, within: Duration) -> Self {
+        Self { stream, unknown: Some((0, Box::pin(tokio::time::sleep(within)))) }
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Prompt<S> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let this = &mut *self;
+        if let Some((_, deadline)) = &mut this.unknown
+            && deadline.as_mut().poll(cx).is_ready()
+        {
+            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+        }
+        let before = buffer.filled().len();
+        let read = Pin::new(&mut this.stream).poll_read(cx, buffer);
+        if let Some((matched, _)) = &mut this.unknown {
+            let new = buffer.filled().get(before..).unwrap_or_default();
+            let expected = HTTP2_PREFACE.get(*matched..).unwrap_or_default();
+            *matched += new.len();
+            if new.len() >= expected.len() || !expected.starts_with(new) {
+                this.unknown = None;
+            }
+        }
+        read
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Prompt<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.stream).poll_write(cx, bytes)
     }
@@ -219,6 +313,7 @@ where
             })
         }
     });
+    let stream = Prompt::new(stream, door.header_timeout);
     let connection = door.http.serve_connection_with_upgrades(TokioIo::new(stream), service);
     if let Err(e) = watcher.watch(connection).await {
         tracing::debug!(%peer, error = %e, "a connection ended with an error");

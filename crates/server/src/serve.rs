@@ -65,6 +65,7 @@ fn agent_link(
     wake: &Arc<Wake>,
     authority: &Arc<Authority>,
 ) -> anyhow::Result<AgentLink> {
+    agent_link::content::remove_incoming(&config.data.artifact_dir()).context("cannot clear up among the artifacts")?;
     let signer: Arc<dyn Signer> = Arc::new(FileSigner::open(&config.data.dir)?);
     Ok(AgentLink {
         actions: actions.clone(),

@@ -3,6 +3,7 @@
 //! One verifier for all routes. Its algorithm is fixed by the configured key, never by the token; time comes in as an
 //! argument. No secret and no token is ever written to a log.
 
+mod failures;
 mod remembered;
 mod sign_in;
 mod verifier;

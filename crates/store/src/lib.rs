@@ -19,6 +19,10 @@ use domain::time::Timestamp;
 use domain::{Kind, Stage};
 pub use sqlite::{SqliteConfig, SqliteStore};
 
+/// The longest a history gets by notes, in lines: a machine may have much to say, but not without end. What the server
+/// decides is written beyond it all the same.
+pub const NOTED_LINES_MAX: u64 = 1000;
+
 /// What an engine must do. Each method is one transaction.
 #[async_trait]
 pub trait Store: Send + Sync {
@@ -31,7 +35,7 @@ pub trait Store: Send + Sync {
     async fn commit(&self, change: &Change) -> Result<Committed, StoreError>;
 
     /// Adds history lines without changing the action (facts of the machine, late evidence). A line whose fact is
-    /// already there is left out. Refused for an unknown action.
+    /// already there is left out, and so is what is beyond [`NOTED_LINES_MAX`]. Refused for an unknown action.
     async fn note(&self, action: ActionId, lines: &[Line]) -> Result<(), StoreError>;
 
     /// One action.

@@ -1,6 +1,6 @@
 //! What agents ask for: enrolment, sessions, grants, and the keeping of their testimony.
 
-use super::{ActionError, Actions, Busy, Decided};
+use super::{ActionError, Actions, Busy, COMMANDS_MAX, Decided};
 use domain::action::{Action, Body};
 use domain::decide::{Event, Tell};
 use domain::grantee::{Listed, Verdict};
@@ -9,7 +9,7 @@ use domain::history::{Line, Source};
 use domain::ids::{ActionId, Digest, Epoch, JournalId, MachineId};
 use domain::lifecycle::Stage;
 use domain::machine::{JournalSeen, Machine, Told};
-use domain::testimony::Testimony;
+use domain::testimony::{Ending, Testimony};
 use domain::time::Timestamp;
 pub use store::Enrolled;
 
@@ -18,6 +18,21 @@ pub const MACHINE_NAME_BYTES_MAX: usize = 253;
 
 /// The longest line of a machine's words that is kept, in bytes.
 const FACT_BYTES_MAX: usize = 2000;
+
+/// The longest name or version that a machine tells of itself, in bytes.
+const TOLD_BYTES_MAX: usize = 256;
+
+/// The most kinds a machine may say it can carry out.
+const TOLD_KINDS_MAX: usize = 16;
+
+/// The most facts of one testimony that are kept: some for every step, and room.
+const FACTS_MAX: usize = 512;
+
+/// The most lines of one testimony on what is left behind that are kept.
+const RESIDUE_MAX: usize = 2 * COMMANDS_MAX;
+
+/// The most errors of one step that are kept.
+const STEP_ERRORS_MAX: usize = 16;
 
 /// Who is on the other end of a stream, by its certificate and nothing else.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,7 +95,11 @@ impl Actions {
         now: Timestamp,
     ) -> Result<Option<Session>, ActionError> {
         let Some(before) = self.store.machine(peer.machine).await? else { return Ok(None) };
-        let Some(number) = self.store.open_session(peer.machine, peer.incarnation, told, now).await? else {
+        if hello::is_late(before.told.attempt, told.attempt) {
+            tracing::warn!(machine = %peer.machine, "a Hello that was said before the last one is not answered");
+            return Ok(None);
+        }
+        let Some(number) = self.store.open_session(peer.machine, peer.incarnation, &bounded(told), now).await? else {
             return Ok(None);
         };
         let went_back = hello::went_back(before.told.journal, journal);
@@ -88,7 +107,8 @@ impl Actions {
             tracing::error!(machine = %peer.machine, "the journal went back in time: a restored snapshot or a clone");
         }
         for action in self.store.live_actions(peer.machine).await? {
-            if let Some(event) = hello::on_return(&action, journal, went_back) {
+            let forgot = went_back || self.knows_more(&action, journal).await?;
+            if let Some(event) = hello::on_return(&action, number, journal, forgot) {
                 tracing::warn!(machine = %peer.machine, action = %action.id, "the journal that held the grant is gone");
                 self.decide(action.id, event, now).await?;
             }
@@ -98,6 +118,22 @@ impl Actions {
             verdicts.push((item.action, self.verdict(peer.machine, item).await?));
         }
         Ok(Some(Session { number, verdicts }))
+    }
+
+    /// Whether this journal told us more of the action than it now holds. Kept in the action's own history, so that it is
+    /// still known after a crash in the middle of a Hello.
+    async fn knows_more(&self, action: &Action, journal: JournalSeen) -> Result<bool, ActionError> {
+        if action.state.grant().is_none_or(|grant| grant.journal != journal.id) {
+            return Ok(false);
+        }
+        let lines = self.store.history(action.id).await?;
+        let told = lines.iter().filter_map(|stored| stored.line.fact).filter(|(id, _)| *id == journal.id);
+        Ok(told.map(|(_, sequence)| sequence).max().is_some_and(|highest| highest > journal.sequence))
+    }
+
+    /// Whether this session is still the machine's newest.
+    pub async fn is_newest(&self, machine: MachineId, session: Epoch) -> Result<bool, ActionError> {
+        Ok(self.store.machine(machine).await?.is_some_and(|machine| machine.session == session))
     }
 
     async fn verdict(&self, machine: MachineId, listed: &Listed) -> Result<Verdict, ActionError> {
@@ -169,8 +205,9 @@ impl Actions {
         what: String,
     ) -> Result<(), ActionError> {
         let action = self.store.action(id).await?;
-        let Some(action) = action.filter(|action| holds(action, machine, epoch, fact.0)) else {
-            tracing::warn!(%machine, action = %id, "a phase of an action that is not granted to this journal");
+        let open = |action: &Action| action.stage().is_open() && holds(action, machine, epoch, fact.0);
+        let Some(action) = action.filter(open) else {
+            tracing::warn!(%machine, action = %id, "a phase of an action that is not granted to this journal now");
             return Ok(());
         };
         let what = cut(what);
@@ -197,12 +234,11 @@ impl Actions {
         Ok(self.store.library_content(sha256).await?)
     }
 
-    /// Whether this machine may hand in an artifact of this action's step.
+    /// Whether this machine may hand in an artifact of this action's step now: only while the action is open.
     pub async fn takes_artifact(&self, machine: MachineId, id: ActionId, step: u16) -> Result<bool, ActionError> {
         let action = self.store.action(id).await?;
-        Ok(action.is_some_and(|action| {
-            action.machine == machine && step < action.body.steps() && action.stage() != Stage::Pending
-        }))
+        Ok(action
+            .is_some_and(|action| action.machine == machine && step < action.body.steps() && action.stage().is_open()))
     }
 
     /// The machine was heard of.
@@ -238,8 +274,37 @@ fn holds(action: &Action, machine: MachineId, epoch: Epoch, journal: JournalId) 
     action.machine == machine && grant.is_some_and(|grant| grant.epoch == epoch && grant.journal == journal)
 }
 
+/// The name that an artifact is kept under.
+pub fn artifact_file_name(action: ActionId, step: u16, sha256: &Digest) -> String {
+    format!("{}{sha256}", artifact_file_prefix(action, step))
+}
+
+/// What the names of all artifacts of a step begin with, and no others.
+pub fn artifact_file_prefix(action: ActionId, step: u16) -> String {
+    format!("{action}.{step}.")
+}
+
+/// What a machine tells of itself is kept, but not at any length.
+fn bounded(told: &Told) -> Told {
+    let mut told = told.clone();
+    for text in [&mut told.os_platform, &mut told.os_version, &mut told.agent_version, &mut told.boot_id]
+        .into_iter()
+        .chain(&mut told.last_address)
+    {
+        *text = cut_to(std::mem::take(text), TOLD_BYTES_MAX);
+    }
+    told.kinds.truncate(TOLD_KINDS_MAX);
+    told
+}
+
 /// A machine's words are kept, but not at any length.
 fn shorten(testimony: &mut Testimony) {
+    testimony.residue.truncate(RESIDUE_MAX);
+    testimony.facts.truncate(FACTS_MAX);
+    testimony.steps.truncate(COMMANDS_MAX);
+    if let Ending::Broke { why } = &mut testimony.ending {
+        *why = cut(std::mem::take(why));
+    }
     for line in &mut testimony.residue {
         *line = cut(std::mem::take(line));
     }
@@ -247,15 +312,23 @@ fn shorten(testimony: &mut Testimony) {
         fact.what = cut(std::mem::take(&mut fact.what));
     }
     for step in &mut testimony.steps {
+        if let Some(artifact) = &mut step.artifact {
+            artifact.file_name = cut(std::mem::take(&mut artifact.file_name));
+        }
+        step.errors.truncate(STEP_ERRORS_MAX);
         for line in &mut step.errors {
             *line = cut(std::mem::take(line));
         }
     }
 }
 
-fn cut(mut text: String) -> String {
-    if text.len() > FACT_BYTES_MAX {
-        let mut end = FACT_BYTES_MAX;
+fn cut(text: String) -> String {
+    cut_to(text, FACT_BYTES_MAX)
+}
+
+fn cut_to(mut text: String, bytes_max: usize) -> String {
+    if text.len() > bytes_max {
+        let mut end = bytes_max;
         while !text.is_char_boundary(end) {
             end -= 1;
         }
@@ -263,4 +336,46 @@ fn cut(mut text: String) -> String {
         text.push('…');
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use domain::kind::Kind;
+    use domain::testimony::{Fact, StepReport};
+    use uuid::Uuid;
+
+    #[test]
+    fn a_machine_s_words_have_an_end() {
+        let long = || "é".repeat(10_000);
+        let told = Told {
+            os_platform: long(),
+            os_version: long(),
+            agent_version: long(),
+            last_address: Some(long()),
+            boot_id: long(),
+            kinds: vec![Kind::Isolate; 1000],
+            ..Told::default()
+        };
+        let told = bounded(&told);
+        let texts = [&told.os_platform, &told.os_version, &told.agent_version, &told.boot_id];
+        assert!(texts.into_iter().chain(&told.last_address).all(|text| text.len() <= TOLD_BYTES_MAX + '…'.len_utf8()));
+        assert_eq!(told.kinds.len(), TOLD_KINDS_MAX);
+
+        let fact = |sequence| Fact { sequence, at: Timestamp(0), what: long() };
+        let mut testimony = Testimony {
+            epoch: Epoch(1),
+            journal: JournalId(Uuid::nil()),
+            sequence: 1,
+            ending: Ending::Broke { why: long() },
+            steps: vec![StepReport { errors: vec![long(); 100], ..StepReport::created(0) }; 1000],
+            residue: vec![long(); 1000],
+            facts: (0..10_000).map(fact).collect(),
+        };
+        shorten(&mut testimony);
+        assert_eq!((testimony.steps.len(), testimony.steps[0].errors.len()), (COMMANDS_MAX, STEP_ERRORS_MAX));
+        assert_eq!((testimony.residue.len(), testimony.facts.len()), (RESIDUE_MAX, FACTS_MAX));
+        assert!(testimony.residue.iter().all(|line| line.len() < 2 * FACT_BYTES_MAX));
+        assert!(matches!(testimony.ending, Ending::Broke { why } if why.len() < 2 * FACT_BYTES_MAX));
+    }
 }

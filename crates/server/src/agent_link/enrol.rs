@@ -5,15 +5,20 @@ use super::AgentLink;
 use crate::actions::{Enrolled, MACHINE_NAME_BYTES_MAX};
 use crate::api::error::ApiError;
 use axum::Json;
-use axum::body::Bytes;
+use axum::body::{Body, Bytes};
 use axum::extract::State;
 use domain::ids::{Epoch, MachineId};
 use domain::machine::{Machine, Told};
+use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use protocol::agent::{EnrolAnswer, EnrolRequest};
 use protocol::defender::error::Code;
+use std::time::Duration;
 
 /// The largest enrolment request, in bytes.
 const REQUEST_BYTES_MAX: usize = 32 * 1024;
+
+/// How long an enrolment request may take to arrive: whoever sends it has shown nothing yet.
+const REQUEST_WITHIN: Duration = Duration::from_secs(15);
 
 /// The number of a first enrolment.
 const FIRST_INCARNATION: u32 = 1;
@@ -23,10 +28,8 @@ pub(super) async fn only_post() -> ApiError {
     ApiError::new(Code::NotFound, "No HTTP resource was found that matches the request")
 }
 
-pub(super) async fn enrol(State(link): State<AgentLink>, body: Bytes) -> Result<Json<EnrolAnswer>, ApiError> {
-    if body.len() > REQUEST_BYTES_MAX {
-        return Err(ApiError::new(Code::RequestTooLarge, "the enrolment request is too large"));
-    }
+pub(super) async fn enrol(State(link): State<AgentLink>, body: Body) -> Result<Json<EnrolAnswer>, ApiError> {
+    let body = read(body).await?;
     let request: EnrolRequest = serde_json::from_slice(&body)
         .map_err(|e| ApiError::new(Code::InvalidRequestBody, format!("not an enrolment request: {e}")))?;
     let name_ok = !request.name.is_empty()
@@ -75,4 +78,17 @@ pub(super) async fn enrol(State(link): State<AgentLink>, body: Bytes) -> Result<
         grant_key_id: link.signer.key_id().to_string(),
         grant_key_hex: key,
     }))
+}
+
+/// The whole request, if it comes in time and is not too large.
+async fn read(body: Body) -> Result<Bytes, ApiError> {
+    let slow = || ApiError::new(Code::BadRequest, "the enrolment request took too long to arrive");
+    let collected = tokio::time::timeout(REQUEST_WITHIN, Limited::new(body, REQUEST_BYTES_MAX).collect());
+    match collected.await.map_err(|_| slow())? {
+        Ok(collected) => Ok(collected.to_bytes()),
+        Err(e) if e.is::<LengthLimitError>() => {
+            Err(ApiError::new(Code::RequestTooLarge, "the enrolment request is too large"))
+        }
+        Err(e) => Err(ApiError::new(Code::InvalidRequestBody, "the enrolment request could not be read").because(e)),
+    }
 }

@@ -3,7 +3,7 @@
 //! Who an agent is comes from its certificate and from nothing it says. Knows nothing about SQL, about how things are
 //! decided, or about what runs on a machine.
 
-mod content;
+pub(crate) mod content;
 mod enrol;
 mod peer;
 mod stream;
@@ -32,7 +32,7 @@ pub struct AgentLink {
     pub signer: Arc<dyn Signer>,
     /// Tells the time.
     pub clock: Arc<dyn Clock>,
-    /// Where artifacts are kept, by digest.
+    /// Where artifacts are kept, by action, step and digest.
     pub artifact_dir: PathBuf,
     /// What machines are told to dial, `host:port`.
     pub agent_address: String,

@@ -61,7 +61,7 @@ async fn serve(link: AgentLink, peer: Peer, address: PeerAddress, mut socket: We
         Err(e) => return tracing::warn!(machine = %peer.machine, error = %e, "no session"),
     };
     tracing::info!(machine = %peer.machine, session = session.0, "session open");
-    let notify = link.wake.stream(peer.machine);
+    let notify = link.wake.stream(peer.machine, session);
     let stream = Stream { link: &link, peer, session, journal, socket };
     let ended = Box::pin(stream.run(&notify)).await;
     link.wake.gone(peer.machine, &notify);
@@ -134,12 +134,13 @@ impl Stream<'_> {
                         Some(Ok(_)) => {}
                     }
                 }
-                () = notify.notified() => self.say_outstanding().await?,
+                () = notify.notified() => self.look().await?,
                 _ = heartbeat.tick() => {
                     if heard.elapsed() > SILENT_MAX {
                         return Err(StreamError::Said("silent for too long"));
                     }
                     self.link.actions.seen(self.machine(), self.link.clock.now()).await?;
+                    self.look().await?;
                     let ping = self.socket.send(Message::Ping(Default::default()));
                     timeout(SEND_WITHIN, ping).await.map_err(|_| StreamError::Said("does not read"))??;
                 }
@@ -149,6 +150,15 @@ impl Stream<'_> {
 
     fn machine(&self) -> MachineId {
         self.peer.machine
+    }
+
+    /// Says what is outstanding, if this is still the machine's stream. One that is not ends, whatever still comes
+    /// through it: the machine is on another by now, or dials again.
+    async fn look(&mut self) -> Result<(), StreamError> {
+        if !self.link.actions.is_newest(self.machine(), self.session).await? {
+            return Err(StreamError::Said("a newer session is open"));
+        }
+        self.say_outstanding().await
     }
 
     async fn say_outstanding(&mut self) -> Result<(), StreamError> {
@@ -175,7 +185,13 @@ impl Stream<'_> {
                     tracing::warn!(machine = %self.machine(), %action, "a claim of another session or journal");
                     ToAgent::Deny { action, why: DenyWhy::OldSession }
                 };
-                send(&mut self.socket, &answer).await
+                send(&mut self.socket, &answer).await?;
+                match answer {
+                    ToAgent::Deny { why: DenyWhy::OldSession, .. } => {
+                        Err(StreamError::Said("a claim of an old session"))
+                    }
+                    _ => Ok(()),
+                }
             }
             ToServer::Phase { action, epoch, journal, sequence, at, what } => {
                 let fact = (journal, sequence);

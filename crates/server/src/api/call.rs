@@ -9,6 +9,7 @@ use axum::http::HeaderMap;
 use axum::http::header::HOST;
 use axum::http::request::Parts;
 use domain::time::Timestamp;
+use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
 
 /// The longest host with a port that is repeated in an answer, in bytes.
@@ -30,6 +31,8 @@ pub(super) struct Call {
     pub(super) headers: HeaderMap,
     /// The server as this caller reached it, without a slash at the end.
     pub(super) base_url: String,
+    /// The address the request came from, where a listener took it.
+    pub(super) address: Option<IpAddr>,
     /// The body, until it is read. Never locked by anyone: a body by itself could not be shared between threads.
     pub(super) unread: Mutex<Body>,
 }

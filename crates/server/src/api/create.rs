@@ -39,7 +39,9 @@ pub(super) async fn create(
         external_id: asked.external_id,
     };
     let new = NewAction { machine: machine.id.to_string(), wanted, request };
-    let action = actions.request(&call.caller, new, call.now, call.state.clock.random()).await?;
+    // The body may have been long in coming: the order of requests is that in which they come on record.
+    let now = call.state.clock.now();
+    let action = actions.request(&call.caller, new, now, call.state.clock.random()).await?;
     let entity = MachineAction::of(&action, Some(&machine.name));
     Ok(answer::entity(StatusCode::CREATED, &call.base_url, ACTIONS, entity))
 }

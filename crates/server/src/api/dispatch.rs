@@ -7,6 +7,7 @@ use super::error::ApiError;
 use super::limits::Limit;
 use super::{ApiState, caller, path};
 use crate::actions::Caller;
+use crate::listen::PeerAddress;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::header::EXPECT;
@@ -80,6 +81,7 @@ async fn answer(
         now,
         params,
         query: super::encoding::pairs(parts.uri.query().unwrap_or_default()),
+        address: parts.extensions.get::<PeerAddress>().map(|peer| peer.0.ip()),
         headers: parts.headers,
         base_url,
         unread: Mutex::new(body.take().unwrap_or_default()),

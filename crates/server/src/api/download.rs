@@ -5,6 +5,7 @@
 use super::call::Call;
 use super::encoding;
 use super::error::ApiError;
+use crate::actions::artifact_file_name;
 use crate::links::Link;
 use axum::body::Body;
 use axum::http::header::{
@@ -34,7 +35,9 @@ pub(super) async fn download(call: &mut Call) -> Result<Response, ApiError> {
     let artifact = artifact.filter(|artifact| artifact.sha256 == link.sha256);
     let gone = || ApiError::new(Code::ResourceNotFound, "The file was not found");
     let artifact = artifact.ok_or_else(gone)?;
-    let file = tokio::fs::File::open(path_of(call, &link.sha256)).await.map_err(|e| gone().because(e))?;
+    let file = tokio::fs::File::open(path_of(call, link.action, link.step, &link.sha256))
+        .await
+        .map_err(|e| gone().because(e))?;
     let length = file.metadata().await.map_err(ApiError::internal)?.len();
     let mut response = Response::new(Body::from_stream(ReaderStream::new(file)));
     let headers = response.headers_mut();
@@ -55,9 +58,9 @@ pub(super) fn url(call: &Call, link: &Link) -> String {
     format!("{}{path}?sha256={}&expires={}&signature={signature}", call.base_url, link.sha256, link.expires)
 }
 
-/// Where an artifact lies. Its name is its digest, so nothing a machine says becomes a path.
-pub(super) fn path_of(call: &Call, sha256: &Digest) -> PathBuf {
-    call.state.config.data.artifact_dir().join(sha256.to_string())
+/// Where an artifact lies. Nothing a machine says becomes a path.
+pub(super) fn path_of(call: &Call, action: ActionId, step: u16, sha256: &Digest) -> PathBuf {
+    call.state.config.data.artifact_dir().join(artifact_file_name(action, step, sha256))
 }
 
 fn link_of(call: &Call) -> Option<(Link, String)> {

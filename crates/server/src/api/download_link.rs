@@ -23,7 +23,7 @@ pub(super) async fn download_link(call: &mut Call) -> Result<Response, ApiError>
     };
     let step: u16 = index.parse().map_err(|_| no_result())?;
     let artifact = actions.artifact(action.id, step).await?.ok_or_else(no_result)?;
-    let kept = tokio::fs::try_exists(download::path_of(call, &artifact.sha256)).await;
+    let kept = tokio::fs::try_exists(download::path_of(call, action.id, step, &artifact.sha256)).await;
     if !kept.map_err(ApiError::internal)? {
         return Err(no_result().because("the artifact is not on disk"));
     }

@@ -65,7 +65,8 @@ async fn sign_in(call: &Call, form: &[(String, String)], version: Version) -> Re
         Version::Two => field("scope").filter(|scope| !scope.trim().is_empty()),
     };
     let tenant = call.params.first().map_or("", String::as_str);
-    let asked = ClientCredentials { tenant, client_id, client_secret, scope, own_url: &call.base_url };
+    let (own_url, address) = (call.base_url.as_str(), call.address);
+    let asked = ClientCredentials { tenant, client_id, client_secret, scope, own_url, address };
     let issued = call.state.sign_in.client_credentials(asked, call.now).await.map_err(refusal)?;
     Ok((issued, field("resource").unwrap_or_default().to_string()))
 }
@@ -129,6 +130,7 @@ fn refusal(error: SignInError) -> Refusal {
         SignInError::UnknownTenant => (StatusCode::BAD_REQUEST, "invalid_request", 90002),
         SignInError::InvalidScope => (StatusCode::BAD_REQUEST, "invalid_scope", 1002012),
         SignInError::UnknownResource => (StatusCode::BAD_REQUEST, "invalid_resource", 500011),
+        SignInError::TooManyFailed(_) => (StatusCode::TOO_MANY_REQUESTS, "temporarily_unavailable", 90055),
         SignInError::Busy | SignInError::Store(_) => {
             (StatusCode::SERVICE_UNAVAILABLE, "temporarily_unavailable", 90033)
         }
@@ -137,7 +139,10 @@ fn refusal(error: SignInError) -> Refusal {
     if status.is_server_error() {
         tracing::error!(%error, "a sign-in failed");
     }
-    let retry_after_seconds = (status == StatusCode::SERVICE_UNAVAILABLE).then_some(BUSY_RETRY_AFTER_SECONDS);
+    let retry_after_seconds = match error {
+        SignInError::TooManyFailed(seconds) => Some(seconds),
+        _ => (status == StatusCode::SERVICE_UNAVAILABLE).then_some(BUSY_RETRY_AFTER_SECONDS),
+    };
     Refusal { retry_after_seconds, ..refused(status, word, number) }
 }
 
@@ -147,6 +152,7 @@ fn meaning(number: u32) -> &'static str {
         7000215 => "Invalid client secret provided, or the application is not known.",
         7000216 => "'client_secret' is required for the 'client_credentials' grant type.",
         70003 => "The app requested an unsupported grant type.",
+        90055 => "Too many sign-ins from this address failed. Please try again later.",
         90002 => "The tenant was not found.",
         1002012 => "The provided value for scope is not valid. It must be one resource followed by /.default.",
         500011 => "The resource was not found in the tenant.",

@@ -10,7 +10,7 @@ pub struct DataConfig {
 }
 
 impl DataConfig {
-    /// Where artifacts lie, each under its SHA-256 in hex.
+    /// Where artifacts lie, each under its action, its step and its SHA-256 in hex.
     pub fn artifact_dir(&self) -> PathBuf {
         self.dir.join("artifacts")
     }

@@ -1,11 +1,13 @@
 //! An application's secret for a token.
 
+use super::failures::Failures;
 use super::{Claims, TOKEN_VERSION, Tenant, TokenKey, audiences, base, issuer};
 use crate::config::TokensConfig;
 use argon2::Argon2;
 use argon2::password_hash::{PasswordHasher as _, PasswordVerifier as _};
 use domain::time::Timestamp;
 use jsonwebtoken::{Algorithm, Header};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use store::{Application, Store, StoreError};
@@ -20,6 +22,9 @@ const SECRET_BYTES_MAX: usize = 256;
 
 /// How long a sign-in waits for its turn.
 const TURN_WITHIN: Duration = Duration::from_secs(10);
+
+/// How many sign-ins may wait for their turn; whoever comes beyond that is told at once.
+const WAITING_MAX: usize = 64;
 
 /// Why there is no token.
 #[derive(Debug, thiserror::Error)]
@@ -36,6 +41,9 @@ pub enum SignInError {
     /// A resource that is not ours.
     #[error("unknown resource")]
     UnknownResource,
+    /// Too many from this address have failed: it may try again after so many seconds.
+    #[error("too many failed sign-ins from one address")]
+    TooManyFailed(u64),
     /// Too many at once.
     #[error("too many sign-ins at once")]
     Busy,
@@ -65,6 +73,9 @@ pub struct SignIn {
     audiences: Vec<String>,
     lifetime_seconds: u32,
     turns: Semaphore,
+    /// Whoever has a turn or waits for one.
+    present: Semaphore,
+    failures: Failures,
     /// Checked where there is no application, so that the answer takes as long.
     decoy: String,
 }
@@ -81,6 +92,8 @@ pub struct ClientCredentials<'a> {
     pub scope: Option<&'a str>,
     /// The base URL the request itself was sent to.
     pub own_url: &'a str,
+    /// The address it came from, where that is known.
+    pub address: Option<IpAddr>,
 }
 
 impl SignIn {
@@ -104,6 +117,8 @@ impl SignIn {
             audiences: audiences(config),
             lifetime_seconds: config.lifetime_seconds,
             turns: Semaphore::new(config.secret_checks_max),
+            present: Semaphore::new(config.secret_checks_max + WAITING_MAX),
+            failures: Failures::default(),
             decoy: hash_secret("decoy", random)?,
         })
     }
@@ -111,7 +126,7 @@ impl SignIn {
     /// A token for an application that knows its secret.
     ///
     /// # Errors
-    /// Unknown tenant, application, scope or resource; a wrong secret; too many at once; the store.
+    /// Unknown tenant, application, scope or resource; a wrong secret; too many at once or failed; the store.
     pub async fn client_credentials(
         &self,
         asked: ClientCredentials<'_>,
@@ -121,6 +136,23 @@ impl SignIn {
             return Err(SignInError::UnknownTenant);
         }
         let audience = self.audience(asked.scope, asked.own_url)?;
+        if let Some(address) = asked.address {
+            self.failures.check(address, now).map_err(SignInError::TooManyFailed)?;
+        }
+        let signed_in = self.sign_in(&asked, audience, now).await;
+        if let (Some(address), Err(SignInError::InvalidClient)) = (asked.address, &signed_in) {
+            self.failures.count(address, now);
+        }
+        signed_in
+    }
+
+    async fn sign_in(
+        &self,
+        asked: &ClientCredentials<'_>,
+        audience: String,
+        now: Timestamp,
+    ) -> Result<Issued, SignInError> {
+        let _present = self.present.try_acquire().map_err(|_| SignInError::Busy)?;
         let id = asked.client_id.to_ascii_lowercase();
         let application = self.store.application(&id).await?;
         let known = self.knows_secret(application.as_ref(), asked.client_secret).await?;

@@ -15,6 +15,7 @@ use server::listen::{PeerAddress, PeerCertificate, Scheme, serve};
 use server::tls;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
@@ -137,6 +138,36 @@ async fn plain_http_only_when_asked_for_and_only_on_loopback() {
         let served = serve(listener, None, Router::new(), &config, std::future::pending()).await;
         assert_eq!(served.unwrap_err().kind(), std::io::ErrorKind::InvalidInput, "{address}");
     }
+}
+
+#[tokio::test]
+async fn whoever_says_nothing_or_half_a_preface_is_let_go() {
+    let dir = tempfile::tempdir().unwrap();
+    let authority = authority(&dir);
+    let patience = Duration::from_millis(200);
+    // One at a time: the next is only let in when the one before is gone.
+    let config = ListenConfig { header_timeout: patience, connections_max: 1, ..ListenConfig::for_testing() };
+    let plain = ListenConfig { plain_http: true, ..config.clone() };
+    let (plain_address, _plain_end) = start(None, plain).await;
+    let (address, _end) = start(Some(tls::api(&authority).unwrap()), config).await;
+    for said in ["", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r", "P", "GET /who HTTP/1.1\r\nHost"] {
+        let mut tcp = TcpStream::connect(plain_address).await.unwrap();
+        let held = async {
+            tcp.write_all(said.as_bytes()).await.unwrap();
+            let _ = tcp.read_to_end(&mut Vec::new()).await;
+        };
+        tokio::time::timeout(Duration::from_secs(10), held).await.unwrap_or_else(|_| panic!("held: {said:?}"));
+        let held = async {
+            let tcp = TcpStream::connect(address).await.unwrap();
+            let name = ServerName::try_from("localhost").unwrap();
+            let mut tls = machine(&authority, None).connect(name, tcp).await.unwrap();
+            tls.write_all(said.as_bytes()).await.unwrap();
+            let _ = tls.read_to_end(&mut Vec::new()).await;
+        };
+        tokio::time::timeout(Duration::from_secs(10), held).await.unwrap_or_else(|_| panic!("held: {said:?}"));
+    }
+    let answer = client(&authority, address).get(format!("https://localhost:{}/who", address.port())).send().await;
+    assert_eq!(answer.unwrap().version(), reqwest::Version::HTTP_2);
 }
 
 #[tokio::test]

@@ -6,6 +6,7 @@ use base64::engine::general_purpose::STANDARD;
 use domain::permission::Permission;
 use domain::time::Timestamp;
 use serde_json::{Value, json};
+use server::listen::PeerAddress;
 use server::tokens::hash_secret;
 use store::Application;
 
@@ -159,4 +160,27 @@ async fn a_token_names_the_application_and_the_tenant() {
     assert_eq!(claims["tid"], rig.tenant.0.to_string());
     assert_eq!(claims["roles"], json!(["Machine.Read.All", "Machine.Isolate"]));
     assert_eq!((&claims["ver"], &claims["aud"]), (&json!("2.0"), &json!("https://localhost:8443")));
+}
+
+#[tokio::test]
+async fn an_address_whose_sign_ins_fail_too_often_waits_and_no_other() {
+    let rig = rig().await;
+    let path = format!("{BASE}/{}/oauth2/v2.0/token", rig.tenant.0);
+    let sign_in = async |address: [u8; 4], secret: &str| {
+        let fields = [("grant_type", "client_credentials"), ("client_id", APPLICATION), ("client_secret", secret)];
+        let request = Request::post(&path).extension(PeerAddress((address, 50_000).into()));
+        rig.send(request.body(Body::from(form(&fields))).unwrap()).await
+    };
+    let (here, elsewhere) = ([127, 0, 0, 1], [192, 0, 2, 7]);
+    // Longer than any secret: refused without a hash, which would take the test a while.
+    let wrong = "x".repeat(1000);
+    for _ in 0..30 {
+        refused(&sign_in(here, &wrong).await, 401, "invalid_client", 7_000_215);
+    }
+    let answer = sign_in(here, SECRET).await;
+    refused(&answer, 429, "temporarily_unavailable", 90_055);
+    assert_eq!(answer.header("retry-after"), "60");
+    sign_in(elsewhere, SECRET).await.ok(200);
+    rig.clock.advance(60);
+    sign_in(here, SECRET).await.ok(200);
 }

@@ -40,13 +40,13 @@ pub(crate) const STANDING: &str = "SELECT number, revision, stage, machine FROM 
 
 pub(crate) const MACHINE_SESSION: &str = "SELECT session FROM machines WHERE number = $1";
 
-/// Of the other live actions of a class on a machine: one that is open, or that was requested earlier.
+/// Of the other live actions of a class on a machine: one that is open, or ($4) that was requested earlier.
 pub(crate) const CLASS_BUSY: &str = concat!(
     "SELECT id FROM actions WHERE machine = $1 AND class = $2 AND number <> $3 AND ",
     live!(),
     " AND (",
     open!(),
-    " OR created_at < $4 OR (created_at = $4 AND id < $5)) ORDER BY created_at, id LIMIT 1"
+    " OR ($4 AND (created_at < $5 OR (created_at = $5 AND id < $6)))) ORDER BY created_at, id LIMIT 1"
 );
 
 pub(crate) const UPDATE_ACTION: &str = "UPDATE actions SET updated_at = $1, revision = $2, stage = $3, \

@@ -5,7 +5,7 @@ use super::{columns, history, library};
 use crate::sql::rows::{StateRow, signed, to_json};
 use crate::sql::statements;
 use crate::sql::words::Word;
-use crate::{Committed, Inserted, StoreError};
+use crate::{Committed, Inserted, NOTED_LINES_MAX, StoreError};
 use domain::action::Action;
 use domain::decide::{Change, Needs};
 use domain::history::Line;
@@ -107,10 +107,19 @@ fn unmet(
     if session != signed(needs.session.0)? {
         return Ok(Some(Committed::SessionMoved));
     }
+    // What is granted already has had its turn: whoever came on record since with an earlier time waits for it.
+    let waits_its_turn = Stage::read(&standing.stage)? == Stage::Pending;
     let busy = connection
         .prepare_cached(statements::CLASS_BUSY)?
         .query_row(
-            params![standing.machine, needs.class.word(), standing.number, action.created_at.0, action.id.0.as_bytes()],
+            params![
+                standing.machine,
+                needs.class.word(),
+                standing.number,
+                waits_its_turn,
+                action.created_at.0,
+                action.id.0.as_bytes()
+            ],
             columns::action_id,
         )
         .optional()?;
@@ -140,6 +149,8 @@ pub(super) fn note(unit: &mut Unit<'_>, action: ActionId, lines: &[Line]) -> Res
     let Some(standing) = standing(unit.connection, action)? else {
         return Err(StoreError::Refused(format!("there is no action {action} to note anything of")));
     };
+    let room = NOTED_LINES_MAX.saturating_sub(history::length(unit.connection, standing.number)?);
+    let lines = lines.get(..usize::try_from(room).unwrap_or(usize::MAX)).unwrap_or(lines);
     if history::append(unit.connection, action, standing.number, lines, None)? {
         unit.count();
     }

@@ -54,6 +54,12 @@ pub(super) fn append(
     Ok(true)
 }
 
+/// How many lines there are.
+pub(super) fn length(connection: &Connection, number: i64) -> Result<u64, StoreError> {
+    let last = connection.prepare_cached(statements::LAST_LINE)?.query_row([number], |row| row.get(0)).optional()?;
+    last.map_or(Ok(0), count)
+}
+
 /// The lines that are not there yet. A fact told twice within `lines` counts once.
 fn unknown<'a>(connection: &Connection, number: i64, lines: &'a [Line]) -> Result<Vec<&'a Line>, StoreError> {
     let mut new: Vec<&Line> = Vec::with_capacity(lines.len());

@@ -16,6 +16,7 @@ contract!(
     an_earlier_request_of_the_class_goes_first,
     of_two_requests_at_the_same_time_the_lower_id_goes_first,
     an_open_action_of_the_class_is_in_the_way_even_if_requested_later,
+    what_is_granted_is_granted_again_whatever_came_on_record_since,
     a_stopping_action_is_still_in_the_way,
     an_ended_action_is_not_in_the_way,
     another_class_or_another_machine_is_not_in_the_way,
@@ -81,6 +82,18 @@ async fn an_open_action_of_the_class_is_in_the_way_even_if_requested_later(world
     world.insert(&early).await;
     assert!(early.created_at < late.created_at);
     assert_eq!(world.drive(early.id, claim(session)).await, busy(&late));
+}
+
+async fn what_is_granted_is_granted_again_whatever_came_on_record_since(world: World) {
+    let (machine, session) = world.connected().await;
+    let early = world.unknown_action(machine.id, isolate());
+    let late = world.action(machine.id, Body::Release).await;
+    assert!(matches!(world.drive(late.id, claim(session)).await, Driven::Changed(_)));
+    world.insert(&early).await;
+    // The grant was lost on its way: were each in the way of the other, neither would ever be granted.
+    let newer = world.session(&machine).await;
+    assert_eq!(world.drive(early.id, claim(newer)).await, busy(&late));
+    assert!(matches!(world.drive(late.id, claim(newer)).await, Driven::Changed(Tell::Grant(_))));
 }
 
 async fn a_stopping_action_is_still_in_the_way(world: World) {

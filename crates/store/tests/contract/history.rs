@@ -6,7 +6,7 @@ use domain::decide::Event;
 use domain::history::{Line, Source};
 use domain::ids::JournalId;
 use domain::testimony::Ending;
-use store::StoreError;
+use store::{NOTED_LINES_MAX, StoreError};
 use uuid::Uuid;
 
 contract!(
@@ -20,6 +20,7 @@ contract!(
     a_fact_may_have_any_number,
     late_evidence_is_kept_and_the_end_stands,
     a_line_may_say_anything,
+    notes_have_an_end_and_decisions_are_written_beyond_it,
 );
 
 fn fact(line: Line, journal: JournalId, number: u64) -> Line {
@@ -138,4 +139,16 @@ async fn a_line_may_say_anything(world: World) {
     world.store.note(action.id, &lines).await.unwrap();
     let stored = world.sound_history(action.id).await;
     assert_eq!(stored[1..].iter().map(|stored| stored.line.what.as_str()).collect::<Vec<_>>(), said);
+}
+
+async fn notes_have_an_end_and_decisions_are_written_beyond_it(world: World) {
+    let machine = world.machine().await;
+    let action = world.granted(&machine, isolate()).await;
+    let told = |number| fact(line(&action, Source::Machine, "much to say"), journal(), number);
+    let lines: Vec<Line> = (0..NOTED_LINES_MAX + 10).map(told).collect();
+    world.store.note(action.id, &lines).await.unwrap();
+    world.store.note(action.id, &lines).await.unwrap();
+    assert_eq!(world.sound_history(action.id).await.len() as u64, NOTED_LINES_MAX);
+    world.drive(action.id, cancel()).await;
+    assert_eq!(world.sound_history(action.id).await.len() as u64, NOTED_LINES_MAX + 1);
 }

@@ -49,6 +49,7 @@ async fn a_session_keeps_what_the_machine_told_and_when(world: World) {
         boot_id: "2".into(),
         kinds: vec![Kind::Isolate, Kind::LiveResponse],
         journal: Some(JournalSeen { id: journal(), sequence: u64::MAX, head }),
+        attempt: Some((domain::Nonce([7; 16]), u64::MAX)),
     };
     machine.last_seen = START.plus_seconds(60);
     machine.session = Epoch(1);

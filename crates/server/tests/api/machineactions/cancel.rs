@@ -117,6 +117,41 @@ async fn what_has_ended_is_refused_by_name_and_unchanged() {
 }
 
 #[tokio::test]
+async fn an_open_action_of_a_connected_machine_is_not_out_of_contact() {
+    let rig = Rig::new().await;
+    let id = rig.isolate().await;
+    let epoch = rig.grant(id).await;
+    rig.clock.advance(400 * 86_400);
+    let now = server::clock::Clock::now(&*rig.clock);
+    let expire = async || rig.actions.expire(now, now, 10).await.unwrap();
+    let stream = rig.wake.stream(rig.machine, epoch);
+    assert_eq!(expire().await, 0);
+    rig.wake.gone(rig.machine, &stream);
+    assert_eq!(expire().await, 1);
+}
+
+#[tokio::test]
+async fn artifacts_and_phases_only_while_an_action_is_open() {
+    let rig = Rig::new().await;
+    let id = rig.isolate().await;
+    let takes = async || rig.actions.takes_artifact(rig.machine, id, 0).await.unwrap();
+    assert!(!takes().await);
+    let epoch = rig.grant(id).await;
+    let phase = async |number| {
+        let at = server::clock::Clock::now(&*rig.clock);
+        rig.actions.note_phase(rig.machine, id, epoch, (rig.journal, number), at, "began".into()).await.unwrap();
+        rig.lines(id).await.len()
+    };
+    let before = rig.lines(id).await.len();
+    assert_eq!(phase(2).await, before + 1);
+    assert!(takes().await);
+    rig.testify(id, epoch, Ending::Finished, vec![]).await;
+    let ended = rig.lines(id).await.len();
+    assert!(!takes().await);
+    assert_eq!(phase(3).await, ended);
+}
+
+#[tokio::test]
 async fn unknown_and_ill_formed_ids_look_alike() {
     let rig = Rig::new().await;
     for id in ["00000000-0000-4000-8000-000000000000", "x", &"a".repeat(40), "%00", "..%2F.."] {

@@ -19,7 +19,7 @@ async fn finished(rig: &Rig) -> ActionId {
     rig.testify(id, epoch, Ending::Finished, vec![completed(0, None), completed(1, Some(artifact))]).await;
     let dir = rig.config.data.artifact_dir();
     std::fs::create_dir_all(&dir).unwrap();
-    std::fs::write(dir.join(sha256.to_string()), CONTENT).unwrap();
+    std::fs::write(dir.join(server::actions::artifact_file_name(id, 1, &sha256)), CONTENT).unwrap();
     id
 }
 

@@ -1,5 +1,19 @@
 use crate::rig::{BASE, Rig};
+use domain::ids::MachineId;
 use serde_json::Value;
+
+#[tokio::test]
+async fn a_name_that_two_machines_have_is_not_guessed() {
+    let rig = Rig::new().await;
+    let other = MachineId([0x01; 20]);
+    rig.enrol(other, "WEB-03").await;
+    let message = rig.get("/api/machines/web-03").await.refused(400, "InvalidInput");
+    assert!(message.contains("ambiguous"), "{message}");
+    rig.post("/api/machines/web-03/isolate", r#"{"Comment":"why"}"#).await.refused(400, "InvalidInput");
+    for id in [other, rig.machine] {
+        rig.get(&format!("/api/machines/{id}")).await.ok(200);
+    }
+}
 
 #[tokio::test]
 async fn by_id_and_by_name() {
