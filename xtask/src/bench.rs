@@ -10,42 +10,60 @@ use crate::{program, workspace};
 /// built, so that any build can be tried.
 pub(crate) fn run(command: &str, args: &[String]) -> anyhow::Result<()> {
     let root = workspace::root()?;
+    let mutant = mutant(args);
     let binary = match std::env::var_os("COUNTERMAND_BIN") {
         Some(given) => PathBuf::from(given),
-        None if command == "torture" => build_with_crash_points(&root)?,
+        None if command == "torture" => build_apart(&root, "crash-points")?,
+        None if mutant.is_some() => build_apart(&root, "mutants")?,
         None => build(&root)?,
     };
-    program::run(
-        program::cargo()
-            .args(["run", "--release", "--locked", "--package", "bench", "--", command])
-            .args(args)
-            .env("COUNTERMAND_BIN", binary)
-            .current_dir(&root),
-    )
+    let mut bench = program::cargo();
+    bench
+        .args(["run", "--release", "--locked", "--package", "bench", "--", command])
+        .args(args)
+        .env("COUNTERMAND_BIN", binary)
+        .current_dir(&root);
+    if let Some(mutant) = mutant {
+        // The server inherits it; the bench compares it with what it was asked for.
+        bench.env("COUNTERMAND_MUTANT", mutant);
+    }
+    program::run(&mut bench)
+}
+
+/// The lie that `--mutant NAME` or `--mutant=NAME` asks for.
+fn mutant(args: &[String]) -> Option<&str> {
+    let flag = args.iter().position(|arg| arg == "--mutant");
+    let after = flag.and_then(|index| args.get(index + 1)).map(String::as_str);
+    after.or_else(|| args.iter().find_map(|arg| arg.strip_prefix("--mutant=")))
 }
 
 fn build(root: &Path) -> anyhow::Result<PathBuf> {
     program::run(program::cargo().args(BUILD).current_dir(root))?;
-    Ok(target_folder(root).join("release/countermand"))
+    Ok(workspace::target_folder(root).join("release/countermand"))
 }
 
-/// In a target folder of its own: a binary that can be told to die must never be found where a
-/// shipped one is looked for.
-fn build_with_crash_points(root: &Path) -> anyhow::Result<PathBuf> {
-    let target = target_folder(root).join("crash-points");
+/// In a target folder of its own: a binary that can be told to die, or to lie, must never be found
+/// where a shipped one is looked for.
+fn build_apart(root: &Path, feature: &str) -> anyhow::Result<PathBuf> {
+    let target = workspace::target_folder(root).join(feature);
     program::run(
-        program::cargo()
-            .args(BUILD)
-            .args(["--features", "crash-points", "--target-dir"])
-            .arg(&target)
-            .current_dir(root),
+        program::cargo().args(BUILD).args(["--features", feature, "--target-dir"]).arg(&target).current_dir(root),
     )?;
     Ok(target.join("release/countermand"))
 }
 
-fn target_folder(root: &Path) -> PathBuf {
-    // A relative CARGO_TARGET_DIR is relative to where cargo runs, which is the root.
-    root.join(std::env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into()))
-}
-
 const BUILD: [&str; 7] = ["build", "--release", "--locked", "--package", "cli", "--bin", "countermand"];
+
+#[cfg(test)]
+mod tests {
+    use super::mutant;
+
+    #[test]
+    fn a_mutant_is_named_in_either_way() {
+        let args = |line: &str| line.split(' ').map(str::to_owned).collect::<Vec<_>>();
+        assert_eq!(mutant(&args("--actions 5 --mutant ack-while-granted")), Some("ack-while-granted"));
+        assert_eq!(mutant(&args("--mutant=ack-while-granted")), Some("ack-while-granted"));
+        assert_eq!(mutant(&args("--actions 5")), None);
+        assert_eq!(mutant(&args("--mutant")), None);
+    }
+}

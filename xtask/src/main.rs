@@ -8,6 +8,7 @@ mod counted;
 mod deny;
 mod imports;
 mod program;
+mod proof;
 mod ring;
 mod source;
 mod test;
@@ -41,7 +42,8 @@ fn run(args: &[String]) -> anyhow::Result<()> {
         "tidy" => tidy::run(rest),
         "imports" => imports::run(rest),
         "deny" => deny::run(rest),
-        "torture" | "race" | "bench" => bench::run(command, rest),
+        "proof" => proof::run(rest),
+        "torture" | "race" | "durable" | "bench" => bench::run(command, rest),
         "help" | "--help" | "-h" => {
             print!("{HELP}");
             Ok(())
@@ -60,8 +62,11 @@ cargo xtask COMMAND
   tidy               file lengths, words, places of things
   deny [--advisories]
                      licences, sources and banned crates; advisories need the network
+  proof [ARGS]       every order of events within bounds, by the model checker, and every fault
+                     that it must find; ARGS go to the proof binary
   torture [ARGS]     kill the agent at every crash point; ARGS go to the bench binary
   race [ARGS]        cancel against grant and finish, with real processes
+  durable [ARGS]     kill the server under load; what was acknowledged must be there
   bench [ARGS]       figures, as ratios against limits measured in the same run
   help               this text
 ";

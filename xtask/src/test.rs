@@ -85,12 +85,13 @@ fn opens_doc_test(line: &str) -> bool {
     comment.is_some_and(|text| text.trim_start().starts_with("```"))
 }
 
-/// The end-to-end check: server, agents and client as a user first meets them.
+/// The end-to-end check: server, agents and client as a user first meets them. Built with the workspace, as the tests
+/// were: alone it would be built anew, with every dependency, for another choice of their features.
 fn demo(root: &Path) -> anyhow::Result<()> {
-    let build = ["build", "--locked", "--package", "cli", "--bin", "countermand"];
+    let build = ["build", "--locked", "--workspace", "--bin", "countermand"];
     program::run(program::cargo().args(build).current_dir(root))?;
-    let demo = ["run", "--quiet", "--locked", "--", "demo"];
-    program::run_within(program::cargo().args(demo).current_dir(root), DEMO_LIMIT)
+    let binary = workspace::target_folder(root).join("debug/countermand");
+    program::run_within(Command::new(binary).arg("demo").current_dir(root), DEMO_LIMIT)
 }
 
 fn as_root(command: &mut Command) -> anyhow::Result<()> {

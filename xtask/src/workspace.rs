@@ -116,3 +116,8 @@ fn walk(root: &Path, folder: &Path, found: &mut Vec<String>) -> anyhow::Result<(
     }
     Ok(())
 }
+
+/// Where cargo puts what it builds. A relative `CARGO_TARGET_DIR` is relative to where cargo runs, which is the root.
+pub(crate) fn target_folder(root: &Path) -> PathBuf {
+    root.join(std::env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into()))
+}

@@ -17,10 +17,14 @@ pub enum Outstanding {
     Abort(ActionId, Epoch),
 }
 
-/// Whether a journal went back in time: the same one, with fewer records than were seen before. A restored snapshot or
-/// a clone; what it forgot cannot be testified to.
+/// Whether a journal went back in time: the same one, with fewer records than were seen before, or with as many and
+/// other ones (what was forgotten may have been written over by then). A restored snapshot or a clone; what it forgot
+/// cannot be testified to.
 pub fn went_back(before: Option<JournalSeen>, now: JournalSeen) -> bool {
-    before.is_some_and(|before| before.id == now.id && before.sequence > now.sequence)
+    before.is_some_and(|before| {
+        let rewritten = before.sequence == now.sequence && before.head != now.head;
+        before.id == now.id && (before.sequence > now.sequence || rewritten)
+    })
 }
 
 /// Whether a Hello was said before one that was heard already: of the same run of the agent, and not a later attempt. A
@@ -132,6 +136,9 @@ mod tests {
         let earlier = JournalSeen { sequence: 4, ..journal(1) };
         assert!(went_back(Some(journal(1)), earlier));
         assert!(!went_back(Some(earlier), journal(1)) && !went_back(None, earlier));
+        assert!(!went_back(Some(journal(1)), journal(1)));
+        let rewritten = JournalSeen { head: Digest([1; 32]), ..journal(1) };
+        assert!(went_back(Some(journal(1)), rewritten), "as many records, and other ones");
         assert!(
             !went_back(Some(journal(1)), JournalSeen { sequence: 1, ..journal(2) }),
             "another journal is another matter"

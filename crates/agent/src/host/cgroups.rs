@@ -89,8 +89,9 @@ impl Leaf {
     fn kill_whole(&self) -> Result<bool, HostError> {
         match fs::write(self.path.join("cgroup.kill"), "1") {
             Ok(()) => Ok(true),
-            // Kernels before 5.14 have no such file; the leaf itself may also be gone, which `populated` will say.
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+            // Kernels before 5.14 have no such file; the leaf itself may also be gone or going, by another's hand, which
+            // `populated` will say.
+            Err(error) if gone(&error) => Ok(false),
             Err(error) => Err(self.io("cannot kill", error)),
         }
     }

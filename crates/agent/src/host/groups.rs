@@ -69,16 +69,18 @@ impl Groups<'_> {
             // Outside the leaf there can be a shim that has not joined it yet, or there is no leaf at all.
             let shims: Vec<Shim> = shims()?.into_iter().filter(|shim| shim.label == self.label(group)).collect();
             if shims.is_empty() {
-                break;
+                match leaf.as_ref().map(|leaf| leaf.remove()) {
+                    None | Some(Ok(())) => return Ok(()),
+                    // Somebody else ends this group too, and is not through.
+                    Some(Err(error)) if error.is_busy() && uptime() < deadline => thread::sleep(LOOK_PAUSE),
+                    Some(Err(error)) => return Err(error),
+                }
+                continue;
             }
             if uptime() >= deadline {
                 return Err(still_alive(group));
             }
             kill_shims(&shims, deadline)?;
-        }
-        match leaf {
-            Some(leaf) => leaf.remove(),
-            None => Ok(()),
         }
     }
 }

@@ -212,3 +212,10 @@ pub enum HostError {
     #[error("stopped")]
     Stopped,
 }
+
+impl HostError {
+    /// Whether something was in use, by somebody else for a moment.
+    pub(super) fn is_busy(&self) -> bool {
+        matches!(self, Self::Io { source, .. } if source.kind() == std::io::ErrorKind::ResourceBusy)
+    }
+}
