@@ -99,25 +99,44 @@ impl Actions {
             tracing::warn!(machine = %peer.machine, "a Hello that was said before the last one is not answered");
             return Ok(None);
         }
-        let Some(number) = self.store.open_session(peer.machine, peer.incarnation, &bounded(told), now).await? else {
+        if before.incarnation != peer.incarnation {
             return Ok(None);
-        };
+        }
         let went_back = hello::went_back(before.told.journal, journal);
         if went_back {
             tracing::error!(machine = %peer.machine, "the journal went back in time: a restored snapshot or a clone");
+            // Before the session is stored: that overwrites where the journal stood, and a server that died in between
+            // would never notice again.
+            self.disown(peer.machine, Epoch(before.session.0 + 1), journal, true, now).await?;
         }
-        for action in self.store.live_actions(peer.machine).await? {
-            let forgot = went_back || self.knows_more(&action, journal).await?;
-            if let Some(event) = hello::on_return(&action, number, journal, forgot) {
-                tracing::warn!(machine = %peer.machine, action = %action.id, "the journal that held the grant is gone");
-                self.decide(action.id, event, now).await?;
-            }
-        }
+        let Some(number) = self.store.open_session(peer.machine, peer.incarnation, &bounded(told), now).await? else {
+            return Ok(None);
+        };
+        self.disown(peer.machine, number, journal, went_back, now).await?;
         let mut verdicts = Vec::with_capacity(listed.len());
         for item in listed {
             verdicts.push((item.action, self.verdict(peer.machine, item).await?));
         }
         Ok(Some(Session { number, verdicts }))
+    }
+
+    /// Ends the open actions whose grants this journal does not hold, or no longer knows of.
+    async fn disown(
+        &self,
+        machine: MachineId,
+        session: Epoch,
+        journal: JournalSeen,
+        went_back: bool,
+        now: Timestamp,
+    ) -> Result<(), ActionError> {
+        for action in self.store.live_actions(machine).await? {
+            let forgot = went_back || self.knows_more(&action, journal).await?;
+            if let Some(event) = hello::on_return(&action, session, journal, forgot) {
+                tracing::warn!(%machine, action = %action.id, "the journal that held the grant is gone");
+                self.decide(action.id, event, now).await?;
+            }
+        }
+        Ok(())
     }
 
     /// Whether this journal told us more of the action than it now holds. Kept in the action's own history, so that it is
