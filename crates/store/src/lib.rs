@@ -5,6 +5,8 @@
 //! Every call that writes returns only after its transaction is durable; one whose caller stops waiting is still done.
 //! A read sees every write that was acknowledged before it began.
 
+mod audit;
+mod memory;
 mod sql;
 mod sqlite;
 
@@ -17,6 +19,7 @@ use domain::machine::{Machine, Told};
 use domain::permission::Permission;
 use domain::time::Timestamp;
 use domain::{Kind, Stage};
+pub use memory::MemoryStore;
 pub use sqlite::{SqliteConfig, SqliteStore};
 
 /// The longest a history gets by notes, in lines: a machine may have much to say, but not without end. What the server

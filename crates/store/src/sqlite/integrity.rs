@@ -2,11 +2,12 @@
 
 use super::{columns, history};
 use crate::StoreError;
+use crate::audit::walk;
 use crate::sql::statements;
 use crate::sql::words::Word;
 use domain::history::verify;
 use domain::ids::ActionId;
-use domain::lifecycle::{EVENTS, Next, Stage, next};
+use domain::lifecycle::Stage;
 use rusqlite::Connection;
 use uuid::Uuid;
 
@@ -91,25 +92,6 @@ fn look_at_action(connection: &Connection, entry: &Entry, wrong: &mut Vec<String
         _ => wrong.push(format!("action {id}: its stages do not read")),
     }
     Ok(())
-}
-
-/// What is wrong with the stages that an action moved through, if anything.
-fn walk(moves: &[Stage], stage: Stage) -> Option<String> {
-    if moves.first() != Some(&Stage::Pending) {
-        return Some("its history does not begin in Pending".into());
-    }
-    let step = moves.windows(2).find(|pair| !EVENTS.iter().any(|event| next(pair[0], *event) == Next::To(pair[1])));
-    if let Some([from, to]) = step {
-        return Some(format!("no event leads from {from} to {to}"));
-    }
-    let finals = moves.iter().filter(|stage| stage.is_final()).count();
-    if finals != usize::from(stage.is_final()) {
-        return Some(format!("it is {stage}, and its history ends it {finals} times"));
-    }
-    match moves.last() {
-        Some(last) if *last != stage => Some(format!("it is {stage}, and its history says {last}")),
-        _ => None,
-    }
 }
 
 /// How many actions are looked at between two reads.

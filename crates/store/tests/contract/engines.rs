@@ -1,7 +1,7 @@
 //! The engines, and how each is brought to life for one test.
 
 use std::sync::Arc;
-use store::{SqliteConfig, SqliteStore, Store};
+use store::{MemoryStore, SqliteConfig, SqliteStore, Store};
 
 /// What an engine brings: an empty store for one test, which is gone with the value.
 pub(crate) trait Engine {
@@ -17,6 +17,7 @@ pub(crate) trait Engine {
 macro_rules! contract {
     ($($name:ident),+ $(,)?) => {
         $crate::engines::contract_on!(sqlite, $crate::engines::Sqlite, $($name),+);
+        $crate::engines::contract_on!(memory, $crate::engines::Memory, $($name),+);
     };
 }
 
@@ -48,6 +49,21 @@ impl Engine for Sqlite {
         let folder = tempfile::tempdir().expect("a folder for the test");
         let store = SqliteStore::open(SqliteConfig::for_testing(folder.path())).expect("a new store opens");
         Self { store: Arc::new(store), _folder: folder }
+    }
+
+    fn store(&self) -> Arc<dyn Store> {
+        Arc::clone(&self.store) as Arc<dyn Store>
+    }
+}
+
+/// Memory.
+pub(crate) struct Memory {
+    store: Arc<MemoryStore>,
+}
+
+impl Engine for Memory {
+    fn create() -> Self {
+        Self { store: Arc::default() }
     }
 
     fn store(&self) -> Arc<dyn Store> {

@@ -1,0 +1,117 @@
+//! Writing actions. Each function looks at everything that could refuse it before it changes anything.
+
+use super::tables::{Row, Tables};
+use super::{guards, history};
+use crate::{Committed, Inserted, NOTED_LINES_MAX, StoreError};
+use domain::action::Action;
+use domain::decide::{Change, Needs};
+use domain::history::Line;
+use domain::ids::ActionId;
+use domain::lifecycle::Stage;
+
+impl Tables {
+    /// Adds a new action.
+    pub(super) fn insert(&mut self, action: &Action, lines: &[Line]) -> Result<Inserted, StoreError> {
+        if !self.machines.contains_key(&action.machine) {
+            return Ok(Inserted::NoMachine);
+        }
+        guards::begins(action)?;
+        if self.places.contains_key(&action.id) {
+            return Err(StoreError::Refused(format!("the id {} was used already", action.id)));
+        }
+        if let Some(active) = self.live_rows(action.machine).find(|row| row.action.kind() == action.kind()) {
+            return Ok(Inserted::AlreadyActive(active.action.id));
+        }
+        let new = history::unknown(&[], lines);
+        guards::is_told(action.id, Some(action.stage()), new.last().map(|line| line.stage))?;
+        let holds = action.body.commands().iter().filter_map(|command| command.library());
+        let mut row = Row { action: action.clone(), history: vec![], holds: holds.map(|file| file.sha256).collect() };
+        history::append(action.id, &mut row.history, &new, Some(action.stage()));
+        let place = self.actions.len();
+        self.actions.push(row);
+        self.places.insert(action.id, place);
+        self.live.entry(action.machine).or_default().insert(place);
+        self.count();
+        Ok(Inserted::Stored)
+    }
+
+    /// Commits a change if everything it was decided on still holds.
+    pub(super) fn commit(&mut self, change: &Change) -> Result<Committed, StoreError> {
+        let next = &change.action;
+        let Some(place) = self.places.get(&next.id).copied() else { return Ok(Committed::Moved) };
+        let row = &self.actions[place];
+        guards::fits(change.from_revision)?;
+        if row.action.revision != change.from_revision {
+            return Ok(Committed::Moved);
+        }
+        if let Some(needs) = &change.needs
+            && let Some(refused) = self.unmet(&row.action, next, needs)?
+        {
+            return Ok(refused);
+        }
+        guards::follows(&row.action, next)?;
+        // What was requested stands, whatever the change says of it.
+        let mut stands = row.action.clone();
+        (stands.state, stands.revision, stands.updated_at) = (next.state.clone(), next.revision, next.updated_at);
+        guards::opens_alone(self, &stands)?;
+        let moved_to = Some(stands.stage()).filter(|to| *to != row.action.stage());
+        let new = history::unknown(&row.history, &change.history);
+        guards::is_told(stands.id, moved_to, new.last().map(|line| line.stage))?;
+        let row = &mut self.actions[place];
+        history::append(stands.id, &mut row.history, &new, moved_to);
+        let ended = stands.stage().is_final();
+        row.action = stands;
+        if ended {
+            self.end(place);
+        }
+        Ok(Committed::Stored(self.count()))
+    }
+
+    /// What a change needs besides its revision, and does not find.
+    fn unmet(&self, stands: &Action, next: &Action, needs: &Needs) -> Result<Option<Committed>, StoreError> {
+        guards::fits(needs.session.0)?;
+        if self.machines.get(&stands.machine).is_none_or(|machine| machine.session != needs.session) {
+            return Ok(Some(Committed::SessionMoved));
+        }
+        // What is granted already has had its turn: whoever came on record since with an earlier time waits for it.
+        let waits_its_turn = stands.stage() == Stage::Pending;
+        let turn = |action: &Action| (action.created_at, action.id);
+        let busy = self
+            .live_rows(stands.machine)
+            .map(|row| &row.action)
+            .filter(|other| other.id != stands.id && other.kind().class() == needs.class)
+            .filter(|other| other.stage().is_open() || (waits_its_turn && turn(other) < turn(next)))
+            .min_by_key(|other| turn(other));
+        Ok(busy.map(|other| Committed::ClassBusy(other.id)))
+    }
+
+    /// Takes an action that is final now from among the live ones, and lets go of what it held.
+    fn end(&mut self, place: usize) {
+        let row = &mut self.actions[place];
+        let (machine, held) = (row.action.machine, std::mem::take(&mut row.holds));
+        if let Some(live) = self.live.get_mut(&machine) {
+            live.remove(&place);
+            if live.is_empty() {
+                self.live.remove(&machine);
+            }
+        }
+        for sha256 in held {
+            self.forget_unnamed(&sha256);
+        }
+    }
+
+    /// Adds lines to an action's history.
+    pub(super) fn note(&mut self, action: ActionId, lines: &[Line]) -> Result<(), StoreError> {
+        let Some(place) = self.places.get(&action).copied() else {
+            return Err(StoreError::Refused(format!("there is no action {action} to note anything of")));
+        };
+        let history = &mut self.actions[place].history;
+        let room = usize::try_from(NOTED_LINES_MAX).unwrap_or(usize::MAX).saturating_sub(history.len());
+        let new = history::unknown(history, lines.get(..room).unwrap_or(lines));
+        if !new.is_empty() {
+            history::append(action, history, &new, None);
+            self.count();
+        }
+        Ok(())
+    }
+}
