@@ -7,9 +7,8 @@ use domain::action::Body;
 use domain::grantee::{Input, Ran, Task, UndoRecord};
 use domain::ids::{ActionId, Digest};
 use domain::time::Timestamp;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::net::SocketAddr;
-use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -43,7 +42,7 @@ pub struct Tools {
     /// The server's addresses as they are known now.
     pub server: Arc<dyn Fn() -> Vec<SocketAddr> + Send + Sync>,
     /// Tells the time, for display.
-    pub now: fn() -> Timestamp,
+    pub now: Arc<dyn Fn() -> Timestamp + Send + Sync>,
     /// Where ends are sent.
     pub ended: Arc<dyn Fn(Event) + Send + Sync>,
 }
@@ -74,7 +73,7 @@ impl Crew for Threads {
     fn begin(&mut self, action: ActionId, task: Task) {
         if matches!(task, Task::Retire) {
             self.stops.remove(&action);
-            return remove_folder(&folder(&self.tools.staging, action));
+            return retire(&self.tools, action);
         }
         let stop = match self.stop_signal(action) {
             Ok(stop) => stop,
@@ -95,8 +94,9 @@ impl Crew for Threads {
     }
 }
 
-/// The input that a task's end is. A panic in an executor is an error of the step, not the end of the agent.
-fn work(tools: &Tools, action: ActionId, task: Task, stop: &StopSignal) -> Input {
+/// Does a task, however long it takes, and returns the input that its end is. A panic in an executor is an error of the
+/// step, not the end of the agent.
+pub fn work(tools: &Tools, action: ActionId, task: Task, stop: &StopSignal) -> Input {
     let started_at = (tools.now)();
     match task {
         Task::Prepare(body) => Input::Prepared { action, result: guarded(|| prepare(tools, action, &body, stop)) },
@@ -118,7 +118,11 @@ fn work(tools: &Tools, action: ActionId, task: Task, stop: &StopSignal) -> Input
             Input::Killed { action }
         }
         Task::Undo(body, step, undo) => undo_step(tools, action, &body, step, &undo),
-        Task::Retire => Input::Retry,
+        Task::Retire => {
+            retire(tools, action);
+            // Nobody waits for this end.
+            Input::Retry
+        }
     }
 }
 
@@ -134,7 +138,11 @@ fn undo_step(tools: &Tools, action: ActionId, body: &Body, step: u16, undo: &Und
 fn kill(tools: &Tools, action: ActionId) {
     while let Err(broke) = guarded(|| executors::kill(&*tools.host, action)) {
         tracing::error!(%action, why = broke.why, "processes do not die; killing them again");
-        std::thread::sleep(KILL_AGAIN);
+        match StopSignal::new() {
+            Ok(never) => drop(tools.host.pause(KILL_AGAIN, &never)),
+            // No descriptor is left to wait with.
+            Err(_) => std::thread::sleep(KILL_AGAIN),
+        }
     }
 }
 
@@ -148,14 +156,12 @@ fn with<T>(tools: &Tools, action: ActionId, body: &Body, run: impl FnOnce(&Conte
 fn prepare(tools: &Tools, action: ActionId, body: &Body, stop: &StopSignal) -> Result<(), String> {
     let folder = folder(&tools.staging, action);
     // Left over from an attempt that never started: its content may be half-written.
-    remove_folder(&folder);
-    std::fs::DirBuilder::new()
-        .mode(0o700)
-        .create(&folder)
-        .map_err(|e| format!("cannot make {}: {e}", folder.display()))?;
+    tools.host.remove_private_folder(&folder).map_err(|e| Broke::from(e).why)?;
+    let folder = tools.host.make_private_folder(&folder).map_err(|e| Broke::from(e).why)?;
+    let mut fetched = BTreeSet::new();
     for file in body.commands().iter().filter_map(|command| command.library()) {
-        let to = folder.join(file.sha256.to_string());
-        if !to.exists() {
+        if fetched.insert(file.sha256) {
+            let to = folder.join(file.sha256.to_string());
             tools.content.fetch(&file.sha256, &to, PREPARE_LIMIT, &|| stop.is_stopped())?;
         }
     }
@@ -166,12 +172,11 @@ fn folder(staging: &Path, action: ActionId) -> PathBuf {
     staging.join(action.to_string())
 }
 
-fn remove_folder(folder: &Path) {
-    match std::fs::remove_dir_all(folder) {
-        Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
-            tracing::warn!(folder = %folder.display(), error = %e, "a private folder stays behind");
-        }
-        _ => {}
+/// Removes what an action that is over has left in our own folders.
+fn retire(tools: &Tools, action: ActionId) {
+    let folder = folder(&tools.staging, action);
+    if let Err(e) = tools.host.remove_private_folder(&folder) {
+        tracing::warn!(folder = %folder.display(), why = Broke::from(e).why, "a private folder stays behind");
     }
 }
 

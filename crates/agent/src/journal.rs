@@ -6,15 +6,16 @@
 //!
 //! Behind the last frame lie zeros that are allocated already, so that a stop and its end can be written on a full disk.
 
+mod disk;
 mod recover;
 
+pub use disk::Disk;
 use domain::grantee::Entry;
 use domain::ids::{Digest, JournalId};
 use domain::machine::JournalSeen;
-use rustix::fs::{FallocateFlags, fallocate};
 use std::fs::{File, OpenOptions};
-use std::io::{self, Read as _};
-use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
+use std::io;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
 /// The first bytes of every journal.
@@ -32,10 +33,9 @@ const PAYLOAD_BYTES_MAX: usize = 1 << 20;
 /// What is kept allocated behind the last frame, in bytes: room for the stops and ends of everything that runs.
 const RESERVE_BYTES: u64 = 1 << 20;
 
-/// A journal, open and locked: no second agent uses it.
-#[derive(Debug)]
+/// A journal that is open.
 pub struct Journal {
-    file: File,
+    disk: Box<dyn Disk>,
     id: JournalId,
     end: u64,
     allocated: u64,
@@ -66,7 +66,8 @@ pub enum JournalError {
 }
 
 impl Journal {
-    /// Opens the journal at `path`, or makes it with `fresh` as its id. Returns the records in it.
+    /// Opens the journal in the file at `path`, or makes it with `fresh` as its id. Returns the records in it. It stays
+    /// locked while it is open: no second agent uses it.
     ///
     /// # Errors
     /// It cannot be read, is in use, or is damaged anywhere but in a last record that was never announced.
@@ -81,11 +82,29 @@ impl Journal {
         if file.try_lock().is_err() {
             return Err(JournalError::InUse);
         }
-        let mut bytes = Vec::new();
-        file.read_to_end(&mut bytes)?;
-        let found = recover::recover(&bytes)?;
+        let bytes = file.read_all()?;
+        Self::take_up(Box::new(file), &bytes)
+    }
+
+    /// Opens the journal on `disk`, or makes it there with `fresh` as its id if nothing is there. Returns the records in
+    /// it. For a journal that is no file: a file is made by [`Journal::open`], whole or not at all.
+    ///
+    /// # Errors
+    /// As [`Journal::open`].
+    pub fn on(mut disk: Box<dyn Disk>, fresh: JournalId) -> Result<(Self, Vec<Entry>), JournalError> {
+        let mut bytes = disk.read_all()?;
+        if bytes.is_empty() {
+            bytes = header(fresh);
+            disk.write_all_at(&bytes, 0)?;
+            disk.sync_all()?;
+        }
+        Self::take_up(disk, &bytes)
+    }
+
+    fn take_up(disk: Box<dyn Disk>, bytes: &[u8]) -> Result<(Self, Vec<Entry>), JournalError> {
+        let found = recover::recover(bytes)?;
         let mut journal = Self {
-            file,
+            disk,
             id: found.id,
             end: found.end,
             allocated: bytes.len() as u64,
@@ -114,8 +133,8 @@ impl Journal {
         frame.extend_from_slice(&u32::try_from(payload.len()).map_err(io::Error::other)?.to_le_bytes());
         frame.extend_from_slice(&crc32c::crc32c(&payload).to_le_bytes());
         frame.extend_from_slice(&payload);
-        self.file.write_all_at(&frame, self.end)?;
-        self.file.sync_data()?;
+        self.disk.write_all_at(&frame, self.end)?;
+        self.disk.sync_data()?;
         self.end += frame.len() as u64;
         self.allocated = self.allocated.max(self.end);
         self.sequence = entry.sequence;
@@ -138,7 +157,7 @@ impl Journal {
         if self.has_reserve() {
             return;
         }
-        match fallocate(&self.file, FallocateFlags::empty(), self.end, RESERVE_BYTES) {
+        match self.disk.allocate(self.end, RESERVE_BYTES) {
             // The new length must be on disk with the rest: a later fdatasync sees to that, as the size changed.
             Ok(()) => self.allocated = self.end + RESERVE_BYTES,
             Err(e) => tracing::error!(error = %e, "no room behind the journal: nothing new is begun"),
@@ -147,21 +166,33 @@ impl Journal {
 
     /// A record that was cut off was never announced to anyone. Its bytes go, so that the next one stands alone.
     fn clear_behind_the_end(&mut self) -> Result<(), JournalError> {
-        self.file.set_len(self.end)?;
-        self.file.sync_all()?;
+        self.disk.set_len(self.end)?;
+        self.disk.sync_all()?;
         self.allocated = self.end;
         Ok(())
     }
 }
 
-fn create(path: &Path, options: &mut OpenOptions, id: JournalId) -> Result<File, JournalError> {
+/// The records in a journal's bytes.
+///
+/// # Errors
+/// They are damaged anywhere but in a last record that was never announced.
+pub fn read_back(bytes: &[u8]) -> Result<Vec<Entry>, JournalError> {
+    Ok(recover::recover(bytes)?.entries)
+}
+
+fn header(id: JournalId) -> Vec<u8> {
     let mut header = MAGIC.to_vec();
     header.extend_from_slice(id.0.as_bytes());
     header.extend_from_slice(&crc32c::crc32c(&header).to_le_bytes());
+    header
+}
+
+fn create(path: &Path, options: &mut OpenOptions, id: JournalId) -> Result<File, JournalError> {
     // Under another name first: a journal exists whole or not at all.
     let fresh = path.with_extension("new");
-    let file = options.create(true).truncate(true).open(&fresh)?;
-    file.write_all_at(&header, 0)?;
+    let mut file = options.create(true).truncate(true).open(&fresh)?;
+    Disk::write_all_at(&mut file, &header(id), 0)?;
     file.sync_all()?;
     std::fs::rename(&fresh, path)?;
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));

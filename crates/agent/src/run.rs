@@ -1,5 +1,6 @@
 //! Puts the agent together: identity, machine, journal, worker, link.
 
+use crate::boot;
 use crate::crew::{Threads, Tools};
 use crate::executors::{self, ServerProof, StopSignal};
 use crate::host::{Host, LinuxConfig, LinuxHost};
@@ -8,7 +9,7 @@ use crate::journal::Journal;
 use crate::link::{self, Dialer, FromLink, Greeting};
 use crate::worker::{Event, Outgoing, Worker, WorkerError};
 use anyhow::{Context as _, bail};
-use domain::ids::{ActionId, JournalId, Nonce};
+use domain::ids::{JournalId, Nonce};
 use domain::machine::Told;
 use domain::time::Timestamp;
 use std::os::unix::fs::DirBuilderExt as _;
@@ -67,11 +68,6 @@ pub fn run(config: AgentConfig) -> anyhow::Result<()> {
     let slice = config.slice.clone().unwrap_or_else(|| machine.to_string());
     let host: Arc<dyn Host> = Arc::new(LinuxHost::new(LinuxConfig::new(config.state_dir.clone(), slice))?);
     let (journal, entries) = Journal::open(&config.state_dir.join("journal"), JournalId(random_uuid()))?;
-    // Whatever the journal says: nothing that an earlier agent started may live beside this one.
-    if let Err(broke) = executors::sweep(&*host) {
-        // What does not die is killed again for its own action, whose end waits for that; the machine must stay manageable.
-        tracing::error!(why = broke.why, "something of an earlier agent does not die yet");
-    }
     let dialer = Arc::new(Dialer::new(&enrolled, &config.state_dir)?);
     let (events, inbox) = channel();
     let tools = tools(&runtime, &host, &dialer, &staging, events.clone());
@@ -82,9 +78,7 @@ pub fn run(config: AgentConfig) -> anyhow::Result<()> {
         staging: staging.clone(),
         random: || u64::from_le_bytes(random()),
     };
-    let worker = Worker::boot(journal, &entries, Threads::new(tools), identity, now())?;
-    clear_staging(&staging, &worker);
-    lift_orphaned_isolation(&*host, &worker)?;
+    let worker = boot::take_up(journal, &entries, Threads::new(tools), identity, &*host, &staging, now())?;
     let from_link = forward(events.clone());
     std::thread::Builder::new().name("retry".into()).spawn(move || {
         while events.send(Message::Event(Event::Retry)).is_ok() {
@@ -123,7 +117,7 @@ fn tools(
         content: Arc::new(library),
         proof: Arc::new(proof),
         server: Arc::new(move || addresses.addresses()),
-        now,
+        now: Arc::new(now),
         // Sent in vain only when the worker has ended, and the process with it.
         ended: Arc::new(move |event| drop(events.send(Message::Event(event)))),
     }
@@ -171,37 +165,6 @@ fn forward(events: Sender<Message>) -> Sender<FromLink> {
         }
     });
     from_link
-}
-
-/// Private folders of actions that are over, or that the journal does not know.
-fn clear_staging(staging: &Path, worker: &Worker<Threads>) {
-    let Ok(folders) = std::fs::read_dir(staging) else { return };
-    for folder in folders.flatten() {
-        let action = folder.file_name().to_str().and_then(ActionId::parse);
-        let held = action.and_then(|action| worker.grantee().held(action));
-        if held.is_none_or(domain::grantee::Held::acknowledged)
-            && let Err(e) = std::fs::remove_dir_all(folder.path())
-        {
-            tracing::warn!(folder = %folder.path().display(), error = %e, "a private folder stays behind");
-        }
-    }
-}
-
-/// An isolation of ours that no action stands for any more is lifted. One by an action that this journal does not know
-/// stays: to lift a containment on a doubt would be the greater harm, and a release takes it away at any time.
-fn lift_orphaned_isolation(host: &dyn Host, worker: &Worker<Threads>) -> anyhow::Result<()> {
-    // Without the means to isolate there is no isolation of ours.
-    let Ok(Some(mark)) = executors::isolated_by(host) else { return Ok(()) };
-    let Some(action) = ActionId::parse(&mark) else { return Ok(()) };
-    match worker.grantee().held(action) {
-        Some(held) if held.acknowledged() && worker.grantee().isolated_by() != Some(action) => {
-            tracing::warn!(%action, "an isolation that is over is still there: lifting it");
-            host.lift_isolation()?;
-        }
-        None => tracing::warn!(%action, "isolated by an action this journal does not know; a release lifts it"),
-        Some(_) => {}
-    }
-    Ok(())
 }
 
 struct Proof {

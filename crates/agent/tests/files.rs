@@ -331,3 +331,24 @@ fn a_source_that_changed_after_planning_is_not_put() {
     assert_eq!(put.undo(), None);
     put.as_before(false);
 }
+
+#[test]
+fn a_private_folder_goes_with_all_that_is_in_it_and_nothing_a_link_leads_to() {
+    let (rig, elsewhere) = folder();
+    let (staging, kept) = (rig.path("staging"), elsewhere.path().join("kept"));
+    fs::write(&kept, b"x").unwrap();
+    assert_eq!(rig.host.private_folders(&staging).unwrap(), Vec::<String>::new());
+    rig.host.make_private_folder(&staging).unwrap();
+    rig.host.make_private_folder(&staging.join("b")).unwrap();
+    fs::create_dir(staging.join("b/deep")).unwrap();
+    symlink(elsewhere.path(), staging.join("b/deep/link")).unwrap();
+    symlink(elsewhere.path(), staging.join("a")).unwrap();
+    assert_eq!(rig.host.private_folders(&staging).unwrap(), ["a", "b"]);
+    for name in ["a", "b", "b", "never-there"] {
+        rig.host.remove_private_folder(&staging.join(name)).unwrap();
+    }
+    assert_eq!(rig.host.private_folders(&staging).unwrap(), Vec::<String>::new());
+    assert_eq!(fs::read(&kept).unwrap(), b"x");
+    let above = rig.host.remove_private_folder(&staging.join(".."));
+    assert!(matches!(above, Err(HostError::Refused(_))), "{above:?}");
+}

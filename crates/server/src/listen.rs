@@ -159,9 +159,9 @@ async fn connection(
     if let Err(e) = notice_silence(&stream) {
         tracing::warn!(%peer, error = %e, "a peer that vanishes will not be noticed");
     }
-    let stream = Counted { stream, _permit: permit };
     let Some(acceptor) = &door.tls else {
-        return requests(&door, stream, Origin { peer, scheme: Scheme("http"), certificate: None }, watcher).await;
+        let origin = Origin { peer, scheme: Scheme("http"), certificate: None };
+        return requests(&door, stream, permit, origin, watcher).await;
     };
     let tls = match tokio::time::timeout(door.handshake_timeout, acceptor.accept(stream)).await {
         Ok(Ok(tls)) => tls,
@@ -171,7 +171,7 @@ async fn connection(
     let chain = tls.get_ref().1.peer_certificates();
     let certificate = chain.and_then(|chain| chain.first()).map(|first| PeerCertificate(first.to_vec()));
     let origin = Origin { peer, scheme: Scheme("https"), certificate };
-    requests(&door, tls, origin, watcher).await;
+    requests(&door, tls, permit, origin, watcher).await;
 }
 
 /// A peer that vanished, or that does not read, must not hold its connection for ever.
@@ -184,55 +184,19 @@ fn notice_silence(stream: &TcpStream) -> io::Result<()> {
     Ok(())
 }
 
-/// A connection that counts for as long as it is open, as a WebSocket too, when HTTP has long let go of it.
-struct Counted {
-    stream: TcpStream,
-    _permit: OwnedSemaphorePermit,
-}
-
-impl AsyncRead for Counted {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(cx, buffer)
-    }
-}
-
-impl AsyncWrite for Counted {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, bytes)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        slices: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(cx, slices)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
-}
-
 /// A connection that must say in time which version of HTTP it speaks: only then do HTTP's own time limits begin, that
-/// of a request's head or those of the pings.
+/// of a request's head or those of the pings. It counts for as long as it is open, as a WebSocket too, when HTTP has long
+/// let go of it.
 struct Prompt<S> {
     stream: S,
+    _permit: OwnedSemaphorePermit,
     /// How much of the preface was read, and until when it must be told; none once the version is known.
     unknown: Option<(usize, Pin<Box<Sleep>>)>,
 }
 
 impl<S> Prompt<S> {
-    fn new(stream: S, within: Duration) -> Self {
-        Self { stream, unknown: Some((0, Box::pin(tokio::time::sleep(within)))) }
+    fn new(stream: S, permit: OwnedSemaphorePermit, within: Duration) -> Self {
+        Self { stream, _permit: permit, unknown: Some((0, Box::pin(tokio::time::sleep(within)))) }
     }
 }
 
@@ -292,7 +256,7 @@ struct Origin {
     certificate: Option<PeerCertificate>,
 }
 
-async fn requests<S>(door: &Door, stream: S, origin: Origin, watcher: Watcher)
+async fn requests<S>(door: &Door, stream: S, permit: OwnedSemaphorePermit, origin: Origin, watcher: Watcher)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -313,7 +277,7 @@ where
             })
         }
     });
-    let stream = Prompt::new(stream, door.header_timeout);
+    let stream = Prompt::new(stream, permit, door.header_timeout);
     let connection = door.http.serve_connection_with_upgrades(TokioIo::new(stream), service);
     if let Err(e) = watcher.watch(connection).await {
         tracing::debug!(%peer, error = %e, "a connection ended with an error");

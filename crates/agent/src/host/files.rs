@@ -94,6 +94,29 @@ pub(super) fn make_private_folder(path: &Path) -> Result<(), HostError> {
     }
 }
 
+/// Removes a folder of ours with all that is in it, by descriptor and through no link; nothing to do if it is not there.
+pub(super) fn remove_private_folder(path: &Path) -> Result<(), HostError> {
+    match fs::remove_dir_all(settled(path)?) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed("cannot remove", path, error)),
+        _ => Ok(()),
+    }
+}
+
+/// The names of what is in a folder of ours; none if it is not there.
+pub(super) fn private_folders(path: &Path) -> Result<Vec<String>, HostError> {
+    let unreadable = |error| failed("cannot read", path, error);
+    let found = match fs::read_dir(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        found => found.map_err(unreadable)?,
+    };
+    let mut names = Vec::new();
+    for entry in found {
+        names.extend(entry.map_err(unreadable)?.file_name().into_string());
+    }
+    names.sort();
+    Ok(names)
+}
+
 /// Writes `bytes` to the new file `to`, durably, replacing what an earlier attempt may have left there.
 pub(super) fn write_private(to: &Path, bytes: &[u8]) -> Result<(), HostError> {
     let mut file = fresh(to, 0o600)?;

@@ -138,6 +138,14 @@ impl Host for LinuxHost {
         Ok(path.to_owned())
     }
 
+    fn remove_private_folder(&self, path: &Path) -> Result<(), HostError> {
+        files::remove_private_folder(path)
+    }
+
+    fn private_folders(&self, path: &Path) -> Result<Vec<String>, HostError> {
+        files::private_folders(path)
+    }
+
     fn write_private(&self, to: &Path, bytes: &[u8]) -> Result<(), HostError> {
         files::write_private(to, bytes)
     }

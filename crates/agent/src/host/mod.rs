@@ -99,6 +99,12 @@ pub trait Host: Send + Sync {
     /// Makes a folder for root alone, if it is not there, and returns its path.
     fn make_private_folder(&self, path: &Path) -> Result<PathBuf, HostError>;
 
+    /// Removes a private folder and all that is in it; nothing to do if it is not there. A link is removed, not followed.
+    fn remove_private_folder(&self, path: &Path) -> Result<(), HostError>;
+
+    /// The names of what is in a private folder; none if it is not there. Names that are not UTF-8 are none of ours.
+    fn private_folders(&self, path: &Path) -> Result<Vec<String>, HostError>;
+
     /// Writes a file into a private folder, durably, for root alone.
     fn write_private(&self, to: &Path, bytes: &[u8]) -> Result<(), HostError>;
 

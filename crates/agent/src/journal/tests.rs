@@ -103,3 +103,78 @@ fn room_for_the_end_of_what_runs_is_kept_behind_the_last_record() {
     let length = std::fs::metadata(&path).expect("is there").len();
     assert!(length >= journal.end + RESERVE_BYTES / 2, "allocated, not only promised");
 }
+
+/// A disk in memory that fails from some operation on.
+struct Memory {
+    bytes: std::sync::Arc<std::sync::Mutex<Vec<u8>>>,
+    operations_left: u32,
+}
+
+impl Memory {
+    fn operation(&mut self) -> io::Result<std::sync::MutexGuard<'_, Vec<u8>>> {
+        self.operations_left = self.operations_left.checked_sub(1).ok_or(io::ErrorKind::StorageFull)?;
+        Ok(self.bytes.lock().expect("whole"))
+    }
+}
+
+impl Disk for Memory {
+    fn read_all(&mut self) -> io::Result<Vec<u8>> {
+        Ok(self.operation()?.clone())
+    }
+
+    fn write_all_at(&mut self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        let (start, mut disk) = (offset as usize, self.operation()?);
+        let length = disk.len().max(start + bytes.len());
+        disk.resize(length, 0);
+        disk[start..start + bytes.len()].copy_from_slice(bytes);
+        Ok(())
+    }
+
+    fn sync_data(&mut self) -> io::Result<()> {
+        self.operation().map(drop)
+    }
+
+    fn set_len(&mut self, bytes: u64) -> io::Result<()> {
+        self.operation()?.resize(bytes as usize, 0);
+        Ok(())
+    }
+
+    fn sync_all(&mut self) -> io::Result<()> {
+        self.operation().map(drop)
+    }
+
+    fn allocate(&mut self, offset: u64, bytes: u64) -> io::Result<()> {
+        let mut disk = self.operation()?;
+        let length = disk.len().max((offset + bytes) as usize);
+        disk.resize(length, 0);
+        Ok(())
+    }
+}
+
+#[test]
+fn a_journal_on_any_disk_is_the_same_bytes_and_says_when_an_operation_fails() {
+    let folder = tempfile::tempdir().expect("folder");
+    let (path, ends) = three(folder.path());
+    let file = std::fs::read(&path).expect("reads");
+    let written = |operations_left| {
+        let bytes = std::sync::Arc::default();
+        let disk = Memory { bytes: std::sync::Arc::clone(&bytes), operations_left };
+        let result = Journal::on(Box::new(disk), id())
+            .and_then(|(mut journal, _)| (1..=3).try_for_each(|n| journal.append(&entry(n))));
+        let bytes = bytes.lock().expect("whole").clone();
+        (result, bytes)
+    };
+    // Reading, the header and its sync, room behind it, and three times a record and its sync.
+    let (whole, failing) = (10, 0..10);
+    let (result, bytes) = written(whole);
+    result.expect("appends");
+    assert_eq!(bytes, file);
+    assert_eq!(read_back(&bytes).expect("reads"), [entry(1), entry(2), entry(3)]);
+    for operations in failing {
+        let (result, bytes) = written(operations);
+        // Only the room behind the end may be missing; no later operation then succeeds either.
+        assert!(matches!(result, Err(JournalError::Io(_))), "{operations}");
+        assert!(bytes.len() <= HEADER_BYTES as usize || read_back(&bytes).expect("reads").len() <= 3, "{operations}");
+    }
+    assert!(ends[2] < file.len() as u64);
+}

@@ -7,6 +7,7 @@ pub(crate) mod content;
 mod enrol;
 mod peer;
 mod stream;
+pub mod talk;
 
 use crate::actions::Actions;
 use crate::authority::Authority;
@@ -18,6 +19,7 @@ use axum::routing::{get, post, put};
 use protocol::agent::{ARTIFACT_PATH, ENROL_PATH, LIBRARY_PATH, STREAM_PATH};
 use std::path::PathBuf;
 use std::sync::Arc;
+use talk::Desk;
 
 /// What the agents' door works with.
 #[derive(Clone)]
@@ -36,6 +38,12 @@ pub struct AgentLink {
     pub artifact_dir: PathBuf,
     /// What machines are told to dial, `host:port`.
     pub agent_address: String,
+}
+
+impl AgentLink {
+    fn desk(&self) -> Desk {
+        Desk { actions: self.actions.clone(), clock: Arc::clone(&self.clock), signer: Arc::clone(&self.signer) }
+    }
 }
 
 /// What is served on the API listener.
