@@ -114,6 +114,9 @@ impl Journal {
         if found.torn {
             journal.clear_behind_the_end()?;
         }
+        // What an agent wrote that died before it was on disk can be read back all the same, and be gone after a power cut:
+        // nothing is done or said on the word of such a record.
+        journal.disk.sync_all()?;
         // A full disk is no reason not to start: there may be something to undo.
         journal.reserve();
         Ok((journal, found.entries))
@@ -143,9 +146,11 @@ impl Journal {
         Ok(())
     }
 
-    /// Whether there is room for the end of what is begun now. If not, nothing new may be begun.
-    pub fn has_reserve(&self) -> bool {
-        self.allocated.saturating_sub(self.end) >= RESERVE_BYTES / 2
+    /// Whether there is room for the end of what is begun now. If not, nothing new may be begun. Where there was none
+    /// before it is asked for again: a disk that was full may have room now.
+    pub fn has_reserve(&mut self) -> bool {
+        self.reserve();
+        self.is_reserved()
     }
 
     /// Where it stands.
@@ -153,8 +158,12 @@ impl Journal {
         JournalSeen { id: self.id, sequence: self.sequence, head: self.head }
     }
 
+    fn is_reserved(&self) -> bool {
+        self.allocated.saturating_sub(self.end) >= RESERVE_BYTES / 2
+    }
+
     fn reserve(&mut self) {
-        if self.has_reserve() {
+        if self.is_reserved() {
             return;
         }
         match self.disk.allocate(self.end, RESERVE_BYTES) {
@@ -164,10 +173,10 @@ impl Journal {
         }
     }
 
-    /// A record that was cut off was never announced to anyone. Its bytes go, so that the next one stands alone.
+    /// A record that was cut off was never announced to anyone. Its bytes go, so that the next one stands alone. On disk
+    /// once the caller has synced.
     fn clear_behind_the_end(&mut self) -> Result<(), JournalError> {
         self.disk.set_len(self.end)?;
-        self.disk.sync_all()?;
         self.allocated = self.end;
         Ok(())
     }

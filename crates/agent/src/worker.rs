@@ -114,7 +114,7 @@ impl<C: Crew> Worker<C> {
         self.carry_out(out)
     }
 
-    fn input(&self, event: Event, nonce: Nonce) -> Option<Input> {
+    fn input(&mut self, event: Event, nonce: Nonce) -> Option<Input> {
         Some(match event {
             Event::Lost => Input::SessionLost,
             Event::Retry => Input::Retry,

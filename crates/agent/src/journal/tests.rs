@@ -1,6 +1,8 @@
 use super::*;
 use domain::grantee::{Record, StopWhy};
 use domain::{ActionId, Epoch, Timestamp};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
 use uuid::Uuid;
 
 fn entry(sequence: u64) -> Entry {
@@ -98,20 +100,22 @@ fn two_agents_cannot_use_one_journal() {
 fn room_for_the_end_of_what_runs_is_kept_behind_the_last_record() {
     let folder = tempfile::tempdir().expect("folder");
     let (path, _) = three(folder.path());
-    let (journal, _) = Journal::open(&path, id()).expect("opens");
+    let (mut journal, _) = Journal::open(&path, id()).expect("opens");
     assert!(journal.has_reserve());
     let length = std::fs::metadata(&path).expect("is there").len();
     assert!(length >= journal.end + RESERVE_BYTES / 2, "allocated, not only promised");
 }
 
-/// A disk in memory that fails from some operation on.
+/// A disk in memory that fails from some operation on, and has no room to give while it is full.
+#[derive(Default)]
 struct Memory {
-    bytes: std::sync::Arc<std::sync::Mutex<Vec<u8>>>,
+    bytes: Arc<Mutex<Vec<u8>>>,
     operations_left: u32,
+    is_full: Arc<AtomicBool>,
 }
 
 impl Memory {
-    fn operation(&mut self) -> io::Result<std::sync::MutexGuard<'_, Vec<u8>>> {
+    fn operation(&mut self) -> io::Result<MutexGuard<'_, Vec<u8>>> {
         self.operations_left = self.operations_left.checked_sub(1).ok_or(io::ErrorKind::StorageFull)?;
         Ok(self.bytes.lock().expect("whole"))
     }
@@ -144,6 +148,9 @@ impl Disk for Memory {
     }
 
     fn allocate(&mut self, offset: u64, bytes: u64) -> io::Result<()> {
+        if self.is_full.load(Ordering::Relaxed) {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
         let mut disk = self.operation()?;
         let length = disk.len().max((offset + bytes) as usize);
         disk.resize(length, 0);
@@ -157,15 +164,15 @@ fn a_journal_on_any_disk_is_the_same_bytes_and_says_when_an_operation_fails() {
     let (path, ends) = three(folder.path());
     let file = std::fs::read(&path).expect("reads");
     let written = |operations_left| {
-        let bytes = std::sync::Arc::default();
-        let disk = Memory { bytes: std::sync::Arc::clone(&bytes), operations_left };
+        let bytes = Arc::default();
+        let disk = Memory { bytes: Arc::clone(&bytes), operations_left, ..Memory::default() };
         let result = Journal::on(Box::new(disk), id())
             .and_then(|(mut journal, _)| (1..=3).try_for_each(|n| journal.append(&entry(n))));
         let bytes = bytes.lock().expect("whole").clone();
         (result, bytes)
     };
-    // Reading, the header and its sync, room behind it, and three times a record and its sync.
-    let (whole, failing) = (10, 0..10);
+    // Reading, the header and its sync, the sync of what was read, room behind it, and three times a record and its sync.
+    let (whole, failing) = (11, 0..11);
     let (result, bytes) = written(whole);
     result.expect("appends");
     assert_eq!(bytes, file);
@@ -177,4 +184,27 @@ fn a_journal_on_any_disk_is_the_same_bytes_and_says_when_an_operation_fails() {
         assert!(bytes.len() <= HEADER_BYTES as usize || read_back(&bytes).expect("reads").len() <= 3, "{operations}");
     }
     assert!(ends[2] < file.len() as u64);
+}
+
+#[test]
+fn nothing_counts_that_was_read_back_and_may_not_be_on_disk() {
+    let folder = tempfile::tempdir().expect("folder");
+    let (path, _) = three(folder.path());
+    let bytes = Arc::new(Mutex::new(std::fs::read(&path).expect("reads")));
+    let opened = |operations_left| {
+        let disk = Memory { bytes: Arc::clone(&bytes), operations_left, ..Memory::default() };
+        Journal::on(Box::new(disk), id()).map(|(_, entries)| entries.len())
+    };
+    assert!(matches!(opened(1), Err(JournalError::Io(_))), "read, and not synced");
+    assert_eq!(opened(2).expect("opens"), 3);
+}
+
+#[test]
+fn a_disk_that_was_full_is_asked_again() {
+    let is_full = Arc::new(AtomicBool::new(true));
+    let disk = Memory { operations_left: u32::MAX, is_full: Arc::clone(&is_full), ..Memory::default() };
+    let (mut journal, _) = Journal::on(Box::new(disk), id()).expect("a full disk is no reason not to start");
+    assert!(!journal.has_reserve());
+    is_full.store(false, Ordering::Relaxed);
+    assert!(journal.has_reserve());
 }
