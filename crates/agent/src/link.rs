@@ -5,6 +5,7 @@ pub mod content;
 mod dial;
 
 use crate::worker::{Outgoing, Standing};
+use dial::Socket;
 pub use dial::{Dialer, authority_only};
 use domain::machine::Told;
 use futures_util::{SinkExt as _, StreamExt as _};
@@ -16,7 +17,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, timeout};
 use tokio_tungstenite::tungstenite::Message;
 
-/// How long the server may take to answer Hello.
+/// How long the server may take for its first word, and to answer Hello.
 const WELCOME_WITHIN: Duration = Duration::from_secs(15);
 
 /// A server that said nothing, not even a ping, for this long is gone.
@@ -49,8 +50,6 @@ pub struct Greeting {
     pub incarnation: u32,
     /// What to tell of the machine.
     pub told: Told,
-    /// Which run of the agent this is.
-    pub run: domain::Nonce,
     /// Where an action's private folder is.
     pub staging: PathBuf,
     /// Random bytes for the back-off.
@@ -59,11 +58,10 @@ pub struct Greeting {
 
 /// Dials, talks, and dials again until the process ends.
 pub async fn run(dialer: Arc<Dialer>, greeting: Greeting, worker: std::sync::mpsc::Sender<FromLink>) {
-    let (mut attempts, mut attempt) = (0u32, 0u64);
+    let mut attempts = 0u32;
     loop {
         let began = Instant::now();
-        attempt += 1;
-        let ended = Box::pin(session(&dialer, &greeting, attempt, &worker)).await;
+        let ended = Box::pin(session(&dialer, &greeting, &worker)).await;
         if worker.send(FromLink::Lost).is_err() {
             return;
         }
@@ -82,10 +80,12 @@ pub async fn run(dialer: Arc<Dialer>, greeting: Greeting, worker: std::sync::mps
 async fn session(
     dialer: &Arc<Dialer>,
     greeting: &Greeting,
-    attempt: u64,
     worker: &std::sync::mpsc::Sender<FromLink>,
 ) -> anyhow::Result<()> {
     let mut socket = dialer.open().await?;
+    let first = heard_first(&mut socket).await?;
+    let ToAgent::Newest { session: after } = first else { anyhow::bail!("the server did not say the newest session") };
+    // Asked for only now: what Hello says is younger than the session that it is to follow.
     let (ask, answer) = oneshot::channel();
     worker.send(FromLink::Standing(ask))?;
     let standing = answer.await?;
@@ -93,16 +93,13 @@ async fn session(
         version_min: VERSION,
         version_max: VERSION,
         incarnation: greeting.incarnation,
-        told: Told { attempt: Some((greeting.run, attempt)), ..greeting.told.clone() },
+        after,
+        told: greeting.told.clone(),
         journal: standing.journal,
         listed: standing.listed.into_iter().map(Into::into).collect(),
     }));
     timeout(SEND_WITHIN, socket.send(Message::Binary(encode(&hello)?.into()))).await??;
-    let welcome = match timeout(WELCOME_WITHIN, socket.next()).await? {
-        Some(Ok(Message::Binary(frame))) => decode::<ToAgent>(&frame)?,
-        Some(Err(e)) => return Err(e.into()),
-        _ => anyhow::bail!("no Welcome came"),
-    };
+    let welcome = heard_first(&mut socket).await?;
     anyhow::ensure!(matches!(welcome, ToAgent::Welcome(_)), "the server did not begin with Welcome");
     tracing::info!("session open");
     let (say, mut said) = mpsc::unbounded_channel();
@@ -137,5 +134,14 @@ async fn session(
             }
             () = tokio::time::sleep_until(heard + SILENT_MAX) => anyhow::bail!("the server is silent"),
         }
+    }
+}
+
+/// What the server says before a session is open.
+async fn heard_first(socket: &mut Socket) -> anyhow::Result<ToAgent> {
+    match timeout(WELCOME_WITHIN, socket.next()).await? {
+        Some(Ok(Message::Binary(frame))) => Ok(decode(&frame)?),
+        Some(Err(e)) => Err(e.into()),
+        _ => anyhow::bail!("the server did not answer"),
     }
 }

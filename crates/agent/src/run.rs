@@ -74,7 +74,6 @@ pub fn run(config: AgentConfig) -> anyhow::Result<()> {
     let greeting = Greeting {
         incarnation: identity.incarnation,
         told: told(&*host)?,
-        run: Nonce(random()),
         staging: staging.clone(),
         random: || u64::from_le_bytes(random()),
     };
@@ -197,7 +196,6 @@ fn told(host: &dyn Host) -> anyhow::Result<Told> {
         boot_id: host.boot_id()?,
         kinds: executors::offered(host),
         journal: None,
-        attempt: None,
     })
 }
 

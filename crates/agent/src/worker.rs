@@ -10,8 +10,14 @@ use domain::action::Body;
 use domain::grantee::{BadRecord, Entry, Grantee, Input, Listed, Output, Record, Say, Task};
 use domain::ids::{ActionId, MachineId, Nonce};
 use domain::machine::JournalSeen;
+use domain::testimony::Ending;
 use domain::time::Timestamp;
 use protocol::agent::{SignedGrant, ToAgent, ToServer};
+use std::time::Duration;
+
+/// How long the end of an action that was told to stop waits for the handing in of what its steps had produced by then.
+/// Whoever cancelled waits for the end, and nobody for the results.
+pub const STOPPED_WAITS_AT_MOST: Duration = Duration::from_secs(10);
 
 /// Whoever does the work on the machine. `begin` returns at once; the end of the work comes back as an [`Input`].
 pub trait Crew {
@@ -50,8 +56,17 @@ pub enum Event {
 pub struct Outgoing {
     /// The message.
     pub message: ToServer,
-    /// The steps whose artifacts must be there before it.
+    /// The steps whose artifacts are to be there before it.
     pub artifacts: Vec<u16>,
+    /// How long it waits for them, from when they are first tried to be handed in; none: for as long as it takes.
+    pub waits_at_most: Option<Duration>,
+}
+
+impl Outgoing {
+    /// A message that waits for nothing.
+    pub(crate) fn plain(message: ToServer) -> Self {
+        Self { message, artifacts: vec![], waits_at_most: None }
+    }
 }
 
 /// What Hello says of the journal.
@@ -139,6 +154,8 @@ impl<C: Crew> Worker<C> {
                 }
                 ToAgent::Abort { action, epoch } => Input::AbortArrived { action, epoch },
                 ToAgent::FinalAck { action, epoch } => Input::Acknowledged { action, epoch },
+                // For the link, before a session is open.
+                ToAgent::Newest { .. } => return None,
             },
         })
     }
@@ -195,15 +212,17 @@ impl<C: Crew> Worker<C> {
         let journal = self.journal.seen().id;
         match say {
             Say::Claim { session, action, nonce } => {
-                Outgoing { message: ToServer::Claim { session, action, nonce, journal }, artifacts: vec![] }
+                Outgoing::plain(ToServer::Claim { session, action, nonce, journal })
             }
             Say::Phase { action, epoch, sequence, at, what } => {
-                Outgoing { message: ToServer::Phase { action, epoch, journal, sequence, at, what }, artifacts: vec![] }
+                Outgoing::plain(ToServer::Phase { action, epoch, journal, sequence, at, what })
             }
             Say::Final { action, testimony } => {
                 let with_artifact = testimony.steps.iter().filter(|step| step.artifact.is_some());
                 let artifacts = with_artifact.map(|step| step.index).collect();
-                Outgoing { message: ToServer::Final { action, testimony }, artifacts }
+                let was_stopped = matches!(testimony.ending, Ending::Stopped { .. });
+                let waits_at_most = was_stopped.then_some(STOPPED_WAITS_AT_MOST);
+                Outgoing { message: ToServer::Final { action, testimony }, artifacts, waits_at_most }
             }
         }
     }

@@ -30,10 +30,23 @@ pub enum Event {
     },
     /// Its machine testifies.
     Reported(Testimony),
-    /// Its time is up: Pending past its deadline, or open and not heard of for longer than the horizon.
-    DeadlinePassed,
+    /// Its time is up, as it was seen to be; it may have moved on since.
+    DeadlinePassed(Overdue),
     /// Its machine came back with another journal, or was enrolled anew.
     Disowned(TimedOutWhy),
+}
+
+/// Why an action's time is up. Whoever looks for what is overdue decides later than it looks: this says what it saw, so
+/// that an action which is somewhere else by then is left alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Overdue {
+    /// Pending past its deadline.
+    NotGranted,
+    /// Open, and its machine was not heard of for longer than the horizon.
+    Silent {
+        /// The machine's newest session then: whoever opens another is not silent, and the store checks that nobody did.
+        session: Epoch,
+    },
 }
 
 /// The outcome of deciding.
@@ -60,13 +73,13 @@ pub struct Change {
     pub history: Vec<Line>,
 }
 
-/// What a grant needs besides the action's own revision.
+/// What a change needs besides the action's own revision.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Needs {
     /// This session is still the machine's newest.
     pub session: Epoch,
-    /// No other action of this class that was requested earlier is still live on the machine.
-    pub class: ResourceClass,
+    /// For a grant: no other action of this class is open on the machine, or requested earlier and still live.
+    pub class: Option<ResourceClass>,
 }
 
 /// What the agent is to be told. Advice only: if it is lost, the next Hello, claim or sweep says it again.
@@ -125,7 +138,7 @@ pub fn decide(action: &Action, event: Event, now: Timestamp) -> Result<Decision,
         Event::Claimed { session, journal } => claimed(action, session, journal, now),
         Event::CancelRequested { requestor, comment } => cancel_requested(action, requestor, comment, now),
         Event::Reported(testimony) => reported(action, testimony, now),
-        Event::DeadlinePassed => deadline_passed(action, now),
+        Event::DeadlinePassed(overdue) => deadline_passed(action, overdue, now),
         Event::Disowned(why) => disowned(action, why, now),
     }
 }
@@ -155,7 +168,7 @@ fn claimed(action: &Action, session: Epoch, journal: JournalId, now: Timestamp) 
                 return Ok(Decision::Stay(Tell::Grant(grant)));
             }
             let mut change = change(action, State::Granted { grant }, now);
-            change.needs = Some(Needs { session, class: action.kind().class() });
+            change.needs = Some(Needs { session, class: Some(action.kind().class()) });
             change.line(Source::Server, format!("granted to the machine's session {session}"));
             Ok(Decision::Change(Box::new(change), Tell::Grant(grant)))
         }
@@ -258,12 +271,34 @@ fn late(action: &Action, testimony: &Testimony, event: EventKind) -> Decision {
 /// Marks the key of a late-evidence line; record numbers stay far below.
 const LATE_EVIDENCE: u64 = 1 << 62;
 
-fn deadline_passed(action: &Action, now: Timestamp) -> Result<Decision, Refusal> {
+fn deadline_passed(action: &Action, overdue: Overdue, now: Timestamp) -> Result<Decision, Refusal> {
     if let (State::Stopping { cancel, .. }, true) = (&action.state, mutant::is_on(Mutant::LeaseBecomesCancelled)) {
         return Ok(mutated_cancel(action, cancel.requestor.clone(), cancel.comment.clone(), now));
     }
-    let why = if action.stage() == Stage::Pending { TimedOutWhy::NotStarted } else { TimedOutWhy::NoContact };
-    time_out(action, EventKind::DeadlinePassed, why, now)
+    let (stage, stale) = (action.stage(), mutant::is_on(Mutant::ExpiryOfWhatMovedOn));
+    let granted_since = |session| action.state.grant().is_some_and(|grant| grant.epoch > session);
+    match overdue {
+        _ if stale => {
+            let why = if stage == Stage::Pending { TimedOutWhy::NotStarted } else { TimedOutWhy::NoContact };
+            time_out(action, EventKind::DeadlinePassed, why, now)
+        }
+        Overdue::NotGranted if stage == Stage::Pending => {
+            time_out(action, EventKind::DeadlinePassed, TimedOutWhy::NotStarted, now)
+        }
+        Overdue::Silent { session } if stage.is_open() && !granted_since(session) => {
+            let decision = time_out(action, EventKind::DeadlinePassed, TimedOutWhy::NoContact, now)?;
+            Ok(needing(decision, Needs { session, class: None }))
+        }
+        // It moved on since it was looked at.
+        Overdue::NotGranted | Overdue::Silent { .. } => Ok(Decision::Stay(Tell::Nothing)),
+    }
+}
+
+fn needing(decision: Decision, needs: Needs) -> Decision {
+    match decision {
+        Decision::Change(change, tell) => Decision::Change(Box::new(Change { needs: Some(needs), ..*change }), tell),
+        other => other,
+    }
 }
 
 fn disowned(action: &Action, why: TimedOutWhy, now: Timestamp) -> Result<Decision, Refusal> {

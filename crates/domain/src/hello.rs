@@ -4,9 +4,10 @@
 use crate::action::{Action, State, TimedOutWhy};
 use crate::decide::{Event, mutant_trusts_any_journal};
 use crate::grantee::{Listed, Verdict};
-use crate::ids::{ActionId, Epoch, Nonce};
+use crate::ids::{ActionId, Epoch};
 use crate::kind::Kind;
 use crate::machine::JournalSeen;
+use crate::mutant::{self, Mutant};
 
 /// What waits for a machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -27,10 +28,17 @@ pub fn went_back(before: Option<JournalSeen>, now: JournalSeen) -> bool {
     })
 }
 
-/// Whether a Hello was said before one that was heard already: of the same run of the agent, and not a later attempt. A
-/// socket that was given up may still deliver it.
-pub fn is_late(before: Option<(Nonce, u64)>, now: Option<(Nonce, u64)>) -> bool {
-    matches!((before, now), (Some((run, heard)), Some((same, said))) if run == same && said <= heard)
+/// Whether a certificate of this incarnation still speaks for a machine whose enrolment now is `enrolled`. What an earlier
+/// one opens, claims or testifies counts for nothing.
+pub fn is_current(enrolled: u32, incarnation: u32) -> bool {
+    enrolled == incarnation || (incarnation < enrolled && mutant::is_on(Mutant::OldIncarnationTrusted))
+}
+
+/// What it means for an action of a machine that the machine is enrolled again: whoever held a grant is not believed any
+/// more, so nobody can say what became of it. What was never granted waits on.
+pub fn on_enrolment(action: &Action) -> Option<Event> {
+    let open = action.stage().is_open() && !mutant::is_on(Mutant::GrantOutlivesEnrolment);
+    open.then_some(Event::Disowned(TimedOutWhy::Reenrolled))
 }
 
 /// What a machine's return in this session with this journal means for an action of it: where the grant is held by a
@@ -72,6 +80,15 @@ pub fn outstanding<'a>(live: impl IntoIterator<Item = &'a Action>, session: Epoc
         }
     }
     out
+}
+
+/// What is to be said of an action that its agent still holds, as far as this session knows, and that was ended without
+/// it: stop. Nobody counts on it any more.
+pub fn given_up(action: &Action) -> Option<Outstanding> {
+    match &action.state {
+        State::TimedOut { grant: Some(grant), .. } => Some(Outstanding::Abort(action.id, grant.epoch)),
+        _ => None,
+    }
 }
 
 #[cfg(test)]
@@ -146,6 +163,29 @@ mod tests {
     }
 
     #[test]
+    fn only_what_is_open_ends_with_the_enrolment_that_it_was_granted_under() {
+        for state in states() {
+            let action = action(1, state);
+            let ends = on_enrolment(&action);
+            assert_eq!(ends.is_some(), action.stage().is_open());
+            assert!(ends.is_none_or(|event| event == Event::Disowned(TimedOutWhy::Reenrolled)));
+        }
+        assert!(is_current(2, 2) && !is_current(2, 1) && !is_current(1, 2));
+    }
+
+    #[test]
+    fn what_was_ended_without_its_agent_is_to_be_stopped() {
+        let grant = Grant { epoch: Epoch(3), journal: JournalId(Uuid::from_u128(1)) };
+        let ended = |grant| State::TimedOut { why: TimedOutWhy::NoContact, grant, cancel: None };
+        let abort = Outstanding::Abort(ActionId(Uuid::from_u128(1)), Epoch(3));
+        assert_eq!(given_up(&action(1, ended(Some(grant)))), Some(abort));
+        assert_eq!(given_up(&action(1, ended(None))), None, "it never had a grant");
+        for state in states().into_iter().filter(|state| !matches!(state, State::TimedOut { .. })) {
+            assert_eq!(given_up(&action(1, state)), None);
+        }
+    }
+
+    #[test]
     fn a_hello_that_was_slow_does_not_disown_a_grant_given_after_it() {
         for state in states() {
             let action = action(1, state);
@@ -154,14 +194,6 @@ mod tests {
                 assert_eq!(on_return(&action, session, journal(1), true), None);
             }
         }
-    }
-
-    #[test]
-    fn a_hello_is_late_after_a_later_attempt_of_the_same_run() {
-        let (run, other) = (Nonce([1; 16]), Nonce([2; 16]));
-        assert!(is_late(Some((run, 5)), Some((run, 4))) && is_late(Some((run, 5)), Some((run, 5))));
-        assert!(!is_late(Some((run, 5)), Some((run, 6))) && !is_late(Some((run, 5)), Some((other, 1))));
-        assert!(!is_late(None, Some((run, 1))) && !is_late(Some((run, 5)), None));
     }
 
     #[test]

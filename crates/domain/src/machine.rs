@@ -1,6 +1,6 @@
 //! A managed computer, as the server knows it.
 
-use crate::ids::{Digest, Epoch, JournalId, MachineId, Nonce};
+use crate::ids::{Digest, Epoch, JournalId, MachineId};
 use crate::kind::Kind;
 use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -42,9 +42,6 @@ pub struct Told {
     pub kinds: Vec<Kind>,
     /// Its journal as last seen.
     pub journal: Option<JournalSeen>,
-    /// Which run of the agent it was, and which attempt of that run: a Hello that comes after a later one is told by it.
-    #[serde(default)]
-    pub attempt: Option<(Nonce, u64)>,
 }
 
 /// Where a journal stood.

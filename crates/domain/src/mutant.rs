@@ -47,11 +47,17 @@ pub enum Mutant {
     ExactEpochAbort,
     /// Two actions may be open that need the same thing. Switched by whoever plays the store.
     NoClassGuard,
+    /// A machine that was enrolled again is believed under its earlier enrolment too. Switched in `hello`.
+    OldIncarnationTrusted,
+    /// What is open stays open when its machine is enrolled again. Switched in `hello`.
+    GrantOutlivesEnrolment,
+    /// What was seen to be overdue is ended whatever it is by then. Switched in `decide`.
+    ExpiryOfWhatMovedOn,
 }
 
 impl Mutant {
     /// All of them.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 23] = [
         Self::NoClaimStep,
         Self::EffectBeforeJournal,
         Self::CancelledWhileGranted,
@@ -72,6 +78,9 @@ impl Mutant {
         Self::StoreLosesCommit,
         Self::ExactEpochAbort,
         Self::NoClassGuard,
+        Self::OldIncarnationTrusted,
+        Self::GrantOutlivesEnrolment,
+        Self::ExpiryOfWhatMovedOn,
     ];
 
     /// Its name on a command line: `no-claim-step`.

@@ -4,13 +4,14 @@
 //! That loop is the whole handling of races.
 
 mod agents;
+mod enrolment;
 mod library;
 
 use crate::wake::Wake;
-pub use agents::{Claimed, Enrolled, MACHINE_NAME_BYTES_MAX, Peer, Session, artifact_file_name, artifact_file_prefix};
+pub use agents::{Claimed, Peer, Session, artifact_file_name, artifact_file_prefix};
 use domain::action::{Action, Body, Request};
 use domain::command::Command;
-use domain::decide::{self, Decision, Event, Refusal, Tell};
+use domain::decide::{self, Decision, Event, Overdue, Refusal, Tell};
 use domain::history::{Line, Source, StoredLine};
 use domain::ids::{ActionId, MachineId};
 use domain::kind::{Kind, Scope};
@@ -18,6 +19,8 @@ use domain::machine::Machine;
 use domain::permission::{self, Operation, Permission};
 use domain::testimony::Artifact;
 use domain::time::Timestamp;
+pub(crate) use enrolment::unheard;
+pub use enrolment::{Enrolled, MACHINE_NAME_BYTES_MAX, Returning};
 pub use library::{LIBRARY_FILE_BYTES_MAX, NewLibraryFile};
 use std::sync::Arc;
 use std::time::Duration;
@@ -257,14 +260,23 @@ impl Actions {
     pub async fn expire(&self, now: Timestamp, unseen_since: Timestamp, limit: u32) -> Result<u32, ActionError> {
         let mut ended = 0;
         for id in self.store.overdue(now, unseen_since, limit).await? {
-            let action = self.store.action(id).await?;
-            if action.is_some_and(|action| action.stage().is_open() && self.wake.is_connected(action.machine)) {
-                continue;
-            }
-            let decided = self.decide(id, Event::DeadlinePassed, now).await?;
+            let Some(overdue) = self.looks_overdue(id, unseen_since).await? else { continue };
+            let decided = self.decide(id, Event::DeadlinePassed(overdue), now).await?;
             ended += u32::from(decided.changed);
         }
         Ok(ended)
+    }
+
+    /// Why an action's time looks to be up, for a decision that comes later; none if it does not.
+    async fn looks_overdue(&self, id: ActionId, unseen_since: Timestamp) -> Result<Option<Overdue>, ActionError> {
+        let Some(action) = self.store.action(id).await? else { return Ok(None) };
+        if !action.stage().is_open() {
+            return Ok(Some(Overdue::NotGranted));
+        }
+        // The machine is looked at again: it may have come back since the list was made.
+        let machine = self.store.machine(action.machine).await?;
+        let silent = machine.filter(|machine| machine.last_seen < unseen_since && !self.wake.is_connected(machine.id));
+        Ok(silent.map(|machine| Overdue::Silent { session: machine.session }))
     }
 
     /// Load, decide, commit if nothing moved; otherwise again.

@@ -5,13 +5,14 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::tokens::{Tenant, hash_secret};
 use anyhow::Context as _;
-use domain::ids::Digest;
+use domain::ids::{Digest, MachineId};
+use domain::machine::Machine;
 pub use domain::permission::{PERMISSIONS, Permission};
 use std::fmt::Write as _;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::Path;
 use std::sync::Arc;
-use store::{Application, EnrolToken, SqliteConfig, SqliteStore, Store};
+use store::{Application, EnrolToken, MachineQuery, SqliteConfig, SqliteStore, Store};
 
 /// The data file's name in the data directory.
 const STORE_FILE: &str = "countermand.db";
@@ -81,11 +82,47 @@ pub async fn add_enrol_token(
     life_seconds: i64,
 ) -> anyhow::Result<String> {
     anyhow::ensure!((1..=ENROL_TOKEN_USES_MAX).contains(&uses_max), "1 to {ENROL_TOKEN_USES_MAX} uses");
-    anyhow::ensure!((1..=ENROL_TOKEN_SECONDS_MAX).contains(&life_seconds), "a life of 1 s to 7 days");
+    ensure_life(life_seconds)?;
     let token = secret(clock);
     let expires_at = clock.now().plus_seconds(life_seconds);
-    store.add_enrol_token(&EnrolToken { digest: Digest::of(token.as_bytes()), uses_max, expires_at }).await?;
+    let digest = Digest::of(token.as_bytes());
+    store.add_enrol_token(&EnrolToken { digest, uses_max, expires_at, machine: None }).await?;
     Ok(token)
+}
+
+/// Adds a token with which one machine on record, named by its id or by a name that no other has, enrols again, once.
+/// Returns the machine with it; the token is shown once, and only its digest is kept.
+///
+/// # Errors
+/// A life out of bounds; no such machine, or several of that name; the store.
+pub async fn add_reenrol_token(
+    store: &dyn Store,
+    clock: &dyn Clock,
+    id_or_name: &str,
+    life_seconds: i64,
+) -> anyhow::Result<(Machine, String)> {
+    ensure_life(life_seconds)?;
+    let machine = find_machine(store, id_or_name).await?;
+    let token = secret(clock);
+    let (digest, expires_at) = (Digest::of(token.as_bytes()), clock.now().plus_seconds(life_seconds));
+    store.add_enrol_token(&EnrolToken { digest, uses_max: 1, expires_at, machine: Some(machine.id) }).await?;
+    Ok((machine, token))
+}
+
+fn ensure_life(life_seconds: i64) -> anyhow::Result<()> {
+    anyhow::ensure!((1..=ENROL_TOKEN_SECONDS_MAX).contains(&life_seconds), "a life of 1 s to 7 days");
+    Ok(())
+}
+
+async fn find_machine(store: &dyn Store, id_or_name: &str) -> anyhow::Result<Machine> {
+    let query = match MachineId::parse(id_or_name) {
+        Some(id) => MachineQuery { id: Some(id), name: None, limit: 2 },
+        None => MachineQuery { id: None, name: Some(id_or_name.into()), limit: 2 },
+    };
+    let mut found = store.machines(&query).await?;
+    // Which one is meant is not ours to guess.
+    anyhow::ensure!(found.len() < 2, "several machines are called {id_or_name}: give the machine's id");
+    found.pop().with_context(|| format!("there is no machine {id_or_name}"))
 }
 
 /// 256 random bits in hex: nothing that needs quoting anywhere.

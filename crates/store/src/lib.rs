@@ -61,9 +61,14 @@ pub trait Store: Send + Sync {
     /// The history of an action, oldest first; empty for an unknown one.
     async fn history(&self, id: ActionId) -> Result<Vec<StoredLine>, StoreError>;
 
-    /// Adds a machine, if the token is known, not expired at `now` and not used up; uses it once. A token expires at its
-    /// time, not after it. Refused, without a use, for a machine that is on record.
+    /// Adds a machine, if the token is known, not expired at `now`, not used up and not for a machine on record; uses it
+    /// once. A token expires at its time, not after it. Refused, without a use, for a machine that is on record.
     async fn enrol(&self, machine: &Machine, token: &Digest, now: Timestamp) -> Result<Enrolled, StoreError>;
+
+    /// Enrols a machine that is on record again, with a token that is for it: the next incarnation, a new session, and the
+    /// end of everything that is open there, in one transaction. What fails is said in this order: token, then whatever
+    /// has moved since the ends were decided.
+    async fn reenrol(&self, again: &Reenrolment, token: &Digest, now: Timestamp) -> Result<Enrolled, StoreError>;
 
     /// One machine.
     async fn machine(&self, id: MachineId) -> Result<Option<Machine>, StoreError>;
@@ -72,11 +77,12 @@ pub trait Store: Send + Sync {
     async fn machines(&self, query: &MachineQuery) -> Result<Vec<Machine>, StoreError>;
 
     /// Opens a session: bumps the machine's session number and keeps what it told. `None` if there is no such machine
-    /// of this incarnation.
+    /// of this incarnation, or if `after` is no longer its newest session.
     async fn open_session(
         &self,
         machine: MachineId,
         incarnation: u32,
+        after: Epoch,
         told: &Told,
         now: Timestamp,
     ) -> Result<Option<Epoch>, StoreError>;
@@ -84,7 +90,11 @@ pub trait Store: Send + Sync {
     /// The machine was heard of. Nothing happens if there is no such machine.
     async fn seen(&self, machine: MachineId, now: Timestamp) -> Result<(), StoreError>;
 
+    /// One enrolment token.
+    async fn enrol_token(&self, token: &Digest) -> Result<Option<EnrolToken>, StoreError>;
+
     /// Adds an enrolment token, known by its digest only. Added again, it takes the new limits and keeps its uses.
+    /// Refused: one for an unknown machine, for a machine and more than one use, or added again for another machine.
     async fn add_enrol_token(&self, token: &EnrolToken) -> Result<(), StoreError>;
 
     /// Adds or replaces an application.
@@ -158,6 +168,25 @@ pub enum Enrolled {
     Expired,
     /// The token was used as often as it may be.
     UsedUp,
+    /// The token is for one machine on record, and not for this.
+    OtherMachine,
+    /// The machine, or an action on it, has moved on: load and decide again. Only where one is enrolled again.
+    Moved,
+}
+
+/// A machine on record, as it is to be enrolled again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reenrolment {
+    /// Which machine.
+    pub machine: MachineId,
+    /// The incarnation it gets: the next.
+    pub incarnation: u32,
+    /// Its own name for itself.
+    pub name: String,
+    /// What is known of it now: nothing that its earlier enrolment told.
+    pub told: Told,
+    /// The end of each action that is open on it.
+    pub ends: Vec<Change>,
 }
 
 /// What became of a library upload.
@@ -204,6 +233,8 @@ pub struct EnrolToken {
     pub uses_max: u32,
     /// When it expires.
     pub expires_at: Timestamp,
+    /// The machine on record that it enrols again; none: it enrols new ones.
+    pub machine: Option<MachineId>,
 }
 
 /// An application that may call the API.

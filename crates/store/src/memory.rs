@@ -14,8 +14,8 @@ mod machines;
 mod tables;
 
 use crate::{
-    ActionQuery, Application, Committed, EnrolToken, Enrolled, Inserted, LibraryFile, LibraryPut, MachineQuery, Store,
-    StoreError,
+    ActionQuery, Application, Committed, EnrolToken, Enrolled, Inserted, LibraryFile, LibraryPut, MachineQuery,
+    Reenrolment, Store, StoreError,
 };
 use async_trait::async_trait;
 use domain::action::Action;
@@ -88,6 +88,10 @@ impl Store for MemoryStore {
         self.tables()?.enrol(machine, token, now)
     }
 
+    async fn reenrol(&self, again: &Reenrolment, token: &Digest, now: Timestamp) -> Result<Enrolled, StoreError> {
+        self.tables()?.reenrol(again, token, now)
+    }
+
     async fn machine(&self, id: MachineId) -> Result<Option<Machine>, StoreError> {
         Ok(self.tables()?.machines.get(&id).cloned())
     }
@@ -100,10 +104,11 @@ impl Store for MemoryStore {
         &self,
         machine: MachineId,
         incarnation: u32,
+        after: Epoch,
         told: &Told,
         now: Timestamp,
     ) -> Result<Option<Epoch>, StoreError> {
-        self.tables()?.open_session(machine, incarnation, told, now)
+        self.tables()?.open_session(machine, incarnation, after, told, now)
     }
 
     async fn seen(&self, machine: MachineId, now: Timestamp) -> Result<(), StoreError> {
@@ -112,8 +117,11 @@ impl Store for MemoryStore {
     }
 
     async fn add_enrol_token(&self, token: &EnrolToken) -> Result<(), StoreError> {
-        self.tables()?.add_enrol_token(token);
-        Ok(())
+        self.tables()?.add_enrol_token(token)
+    }
+
+    async fn enrol_token(&self, token: &Digest) -> Result<Option<EnrolToken>, StoreError> {
+        Ok(self.tables()?.tokens.get(token).map(|known| known.limits.clone()))
     }
 
     async fn put_application(&self, application: &Application) -> Result<(), StoreError> {

@@ -6,6 +6,7 @@ mod actions;
 mod checkpoint;
 mod columns;
 mod config;
+mod enrol_tokens;
 mod failure;
 mod history;
 mod integrity;
@@ -19,8 +20,8 @@ mod readers;
 mod writer;
 
 use crate::{
-    ActionQuery, Application, Committed, EnrolToken, Enrolled, Inserted, LibraryFile, LibraryPut, MachineQuery, Store,
-    StoreError,
+    ActionQuery, Application, Committed, EnrolToken, Enrolled, Inserted, LibraryFile, LibraryPut, MachineQuery,
+    Reenrolment, Store, StoreError,
 };
 use async_trait::async_trait;
 use checkpoint::Checkpointer;
@@ -104,6 +105,11 @@ impl Store for SqliteStore {
         self.writer.write(move |unit| machines::enrol(unit, &machine, &token, now)).await
     }
 
+    async fn reenrol(&self, again: &Reenrolment, token: &Digest, now: Timestamp) -> Result<Enrolled, StoreError> {
+        let (again, token) = (again.clone(), *token);
+        self.writer.write(move |unit| machines::reenrol(unit, &again, &token, now)).await
+    }
+
     async fn machine(&self, id: MachineId) -> Result<Option<Machine>, StoreError> {
         self.readers.look_up(|connection| machines::machine(connection, id))
     }
@@ -117,11 +123,12 @@ impl Store for SqliteStore {
         &self,
         machine: MachineId,
         incarnation: u32,
+        after: Epoch,
         told: &Told,
         now: Timestamp,
     ) -> Result<Option<Epoch>, StoreError> {
         let told = told.clone();
-        self.writer.write(move |unit| machines::open_session(unit, machine, incarnation, &told, now)).await
+        self.writer.write(move |unit| machines::open_session(unit, (machine, incarnation, after), &told, now)).await
     }
 
     async fn seen(&self, machine: MachineId, now: Timestamp) -> Result<(), StoreError> {
@@ -130,7 +137,11 @@ impl Store for SqliteStore {
 
     async fn add_enrol_token(&self, token: &EnrolToken) -> Result<(), StoreError> {
         let token = token.clone();
-        self.writer.write(move |unit| machines::add_enrol_token(unit, &token)).await
+        self.writer.write(move |unit| enrol_tokens::add(unit, &token)).await
+    }
+
+    async fn enrol_token(&self, token: &Digest) -> Result<Option<EnrolToken>, StoreError> {
+        self.readers.look_up(|connection| enrol_tokens::token(connection, token))
     }
 
     async fn put_application(&self, application: &Application) -> Result<(), StoreError> {

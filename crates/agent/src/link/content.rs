@@ -113,16 +113,18 @@ pub(super) async fn hand_in(dialer: Arc<Dialer>, staging: PathBuf, outgoing: Out
         Ok(handed_in) => handed_in,
         Err(_) => return,
     };
+    let give_up_at = outgoing.waits_at_most.map(|limit| Instant::now() + limit);
     for step in &outgoing.artifacts {
         if handed_in.contains(step) {
             continue;
         }
         let path = staging.join(action.to_string()).join(format!("artifact-{step}"));
-        while let Err(e) = put(&dialer, *action, *step, &path).await {
+        while let Err(e) = put_until(give_up_at, put(&dialer, *action, *step, &path)).await {
             if say.is_closed() {
                 return;
             }
-            if is_final(&e) || is_missing(&e) {
+            let in_vain = give_up_at.is_some_and(|at| Instant::now() + AGAIN >= at);
+            if is_final(&e) || is_missing(&e) || in_vain {
                 tracing::error!(%action, step, error = format!("{e:#}"), "an artifact is lost; its action's end is not");
                 break;
             }
@@ -132,12 +134,19 @@ pub(super) async fn hand_in(dialer: Arc<Dialer>, staging: PathBuf, outgoing: Out
         handed_in.insert(*step);
     }
     // Closed means that the session is gone, and with it the wish to say anything in it.
-    let _ = say.send(Outgoing { message: outgoing.message, artifacts: vec![] });
+    let _ = say.send(Outgoing::plain(outgoing.message));
 }
 
 /// The file is not there: no later try will find it.
 fn is_missing(e: &anyhow::Error) -> bool {
     e.downcast_ref::<std::io::Error>().is_some_and(|e| e.kind() == std::io::ErrorKind::NotFound)
+}
+
+async fn put_until(at: Option<Instant>, put: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
+    match at {
+        None => put.await,
+        Some(at) => tokio::time::timeout_at(at, put).await.context("it takes longer than its action's end may wait")?,
+    }
 }
 
 async fn put(dialer: &Dialer, action: ActionId, step: u16, path: &Path) -> anyhow::Result<()> {

@@ -27,6 +27,9 @@ const ADDRESSES_MAX: usize = 16;
 /// Where the good addresses are kept: an isolated machine has no DNS.
 const ADDRESSES_FILE: &str = "server-addresses.json";
 
+/// A stream to the server.
+pub(super) type Socket = WebSocketStream<TlsStream<TcpStream>>;
+
 /// Gets to the server.
 pub struct Dialer {
     tls: Arc<ClientConfig>,
@@ -84,7 +87,7 @@ impl Dialer {
     }
 
     /// Opens the stream.
-    pub async fn open(&self) -> anyhow::Result<WebSocketStream<TlsStream<TcpStream>>> {
+    pub async fn open(&self) -> anyhow::Result<Socket> {
         let stream = self.connect().await?;
         let mut limits = WebSocketConfig::default();
         limits.max_frame_size = Some(FRAME_BYTES_MAX);

@@ -177,9 +177,29 @@ fn a_final_names_the_artifacts_that_must_be_there_first() {
     let result = Ran { started_at: NOW, ended_at: NOW, error: None, artifact: Some(artifact) };
     let said = rig.event(Event::Ended(Input::Ran { action: action(), step: 0, result }));
     match said.as_slice() {
-        [_phase, Outgoing { message: ToServer::Final { testimony, .. }, artifacts }] => {
+        [_phase, Outgoing { message: ToServer::Final { testimony, .. }, artifacts, waits_at_most }] => {
             assert_eq!((testimony.ending.clone(), artifacts.as_slice()), (Ending::Finished, &[0][..]));
+            assert_eq!(*waits_at_most, None, "the results are what was asked for");
         }
         other => panic!("{other:?}"),
     }
+}
+
+#[test]
+fn the_end_of_what_was_stopped_does_not_wait_for_ever_for_its_artifacts() {
+    let mut rig = Rig::new();
+    let grant = rig.grant();
+    let epoch = grant.core.epoch;
+    rig.heard(ToAgent::Grant(Box::new(grant)));
+    rig.event(Event::Ended(Input::Prepared { action: action(), result: Ok(()) }));
+    rig.event(Event::Ended(Input::Planned { action: action(), step: 0, result: Ok(UndoRecord(vec![])) }));
+    rig.heard(ToAgent::Abort { action: action(), epoch });
+    let artifact = domain::testimony::Artifact { sha256: Digest([1; 32]), size_bytes: 1, file_name: "out.json".into() };
+    let result = Ran { started_at: NOW, ended_at: NOW, error: Some("stopped".into()), artifact: Some(artifact) };
+    rig.event(Event::Ended(Input::Ran { action: action(), step: 0, result }));
+    rig.event(Event::Ended(Input::Killed { action: action() }));
+    let said = rig.event(Event::Ended(Input::UndoEnded { action: action(), step: 0, result: Ok(vec![]) }));
+    let end = said.iter().find(|outgoing| matches!(outgoing.message, ToServer::Final { .. }));
+    let end = end.unwrap_or_else(|| panic!("{said:?}"));
+    assert_eq!((end.artifacts.as_slice(), end.waits_at_most), (&[0][..], Some(STOPPED_WAITS_AT_MOST)));
 }

@@ -57,21 +57,22 @@ fn action_in(stage: Stage) -> Action {
         Stage::Stopping => stopping(),
         Stage::Succeeded => changed(&granted(), Event::Reported(testimony(SESSION, Ending::Finished))).0,
         Stage::Failed => changed(&granted(), Event::Reported(testimony(SESSION, Ending::Broke { why: "no".into() }))).0,
-        Stage::TimedOut => changed(&granted(), Event::DeadlinePassed).0,
+        Stage::TimedOut => changed(&granted(), Event::DeadlinePassed(Overdue::Silent { session: SESSION })).0,
         Stage::Cancelled => {
             changed(&stopping(), Event::Reported(testimony(SESSION, Ending::Stopped { began: true }))).0
         }
     }
 }
 
-fn event_of(kind: EventKind) -> Event {
+fn event_of(stage: Stage, kind: EventKind) -> Event {
     match kind {
         EventKind::Granted => claimed_by(Epoch(8), 1),
         EventKind::CancelRequested => cancel(),
         EventKind::Stopped => Event::Reported(testimony(SESSION, Ending::Stopped { began: true })),
         EventKind::Finished => Event::Reported(testimony(SESSION, Ending::Finished)),
         EventKind::Broke => Event::Reported(testimony(SESSION, Ending::Broke { why: "no".into() })),
-        EventKind::DeadlinePassed => Event::DeadlinePassed,
+        EventKind::DeadlinePassed if stage == Stage::Pending => Event::DeadlinePassed(Overdue::NotGranted),
+        EventKind::DeadlinePassed => Event::DeadlinePassed(Overdue::Silent { session: SESSION }),
         EventKind::Disowned => Event::Disowned(TimedOutWhy::JournalLost),
     }
 }
@@ -82,7 +83,7 @@ fn every_cell_is_decided_as_the_table_says() {
         let action = action_in(stage);
         assert_eq!(action.stage(), stage);
         for kind in EVENTS {
-            let decided = decide(&action, event_of(kind), NOW);
+            let decided = decide(&action, event_of(stage, kind), NOW);
             let is_report = matches!(kind, EventKind::Stopped | EventKind::Finished | EventKind::Broke);
             match next(stage, kind) {
                 Next::To(to) => match decided {
@@ -207,8 +208,31 @@ fn late_evidence_is_kept_once_and_changes_nothing() {
 fn a_grant_needs_the_newest_session_and_a_free_class() {
     match decide(&pending(), claimed_by(SESSION, 1), NOW) {
         Ok(Decision::Change(change, _)) => {
-            assert_eq!(change.needs, Some(Needs { session: SESSION, class: ResourceClass::Network }));
+            assert_eq!(change.needs, Some(Needs { session: SESSION, class: Some(ResourceClass::Network) }));
         }
         other => panic!("{other:?}"),
     }
+}
+
+#[test]
+fn what_moved_on_since_it_was_seen_to_be_overdue_is_left_alone() {
+    let silent = |session| Event::DeadlinePassed(Overdue::Silent { session });
+    for stage in [Stage::Granted, Stage::Stopping] {
+        let action = action_in(stage);
+        let granted_meanwhile = decide(&action, Event::DeadlinePassed(Overdue::NotGranted), NOW);
+        assert_eq!(granted_meanwhile, Ok(Decision::Stay(Tell::Nothing)), "{stage}");
+        let granted_again = decide(&action, silent(Epoch(SESSION.0 - 1)), NOW);
+        assert_eq!(granted_again, Ok(Decision::Stay(Tell::Nothing)), "{stage}");
+        match decide(&action, silent(SESSION), NOW) {
+            // A machine that opens a session meanwhile is not silent, and only the store can tell.
+            Ok(Decision::Change(change, Tell::Nothing)) => {
+                assert_eq!(change.needs, Some(Needs { session: SESSION, class: None }));
+                assert!(matches!(change.action.state, State::TimedOut { why: TimedOutWhy::NoContact, .. }));
+            }
+            other => panic!("{stage}: {other:?}"),
+        }
+    }
+    assert_eq!(decide(&pending(), silent(SESSION), NOW), Ok(Decision::Stay(Tell::Nothing)));
+    let (ended, _) = changed(&pending(), Event::DeadlinePassed(Overdue::NotGranted));
+    assert!(matches!(ended.state, State::TimedOut { why: TimedOutWhy::NotStarted, .. }));
 }

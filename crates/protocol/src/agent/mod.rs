@@ -111,6 +111,12 @@ pub enum ToAgent {
         /// The grant it speaks of.
         epoch: Epoch,
     },
+    /// The first word on a stream: the machine's newest session. Hello names it, and opens the next one only while it
+    /// still is the newest: a Hello that was slow opens nothing.
+    Newest {
+        /// Its number.
+        session: Epoch,
+    },
 }
 
 /// Opens a session.
@@ -122,6 +128,8 @@ pub struct Hello {
     pub version_max: u8,
     /// The enrolment its certificate was made for.
     pub incarnation: u32,
+    /// The session that was the newest when this was said, by the server's word on this stream.
+    pub after: Epoch,
     /// What it tells of its machine.
     pub told: Told,
     /// Where its journal stands.

@@ -60,6 +60,7 @@ fn the_bytes_of_version_one_stand() {
         claim,
         "0101ac021000000000000172028202020202020202050505050505050505050505050505051000000000000374048404040404040404"
     );
+    assert_eq!(hex(&encode(&ToAgent::Newest { session: Epoch(300) }).expect("encodes")), "0106ac02");
     let action = ActionId::from_parts(1, [2; 10]);
     let whole = encode(&ToServer::Final { action, testimony: Box::new(testimony()) }).expect("encodes");
     assert_eq!(Digest::of(&whole).to_string(), "7eb6d17901a35771538bba203e7fa985f7a11ce92a4de534591e12d4fa9dff51");

@@ -2,10 +2,17 @@
 
 use domain::time::{TICKS_PER_SECOND, Timestamp};
 
-/// An instant as the wire has it.
+/// The first second of year 1: clients' own dates begin there, and end with year 9999.
+const FIRST_SECOND: i64 = -62_135_596_800;
+
+/// An instant as the wire has it. One that clients cannot read, as a machine's clock may tell it, is shown as the first
+/// or the last that they can.
 pub fn show(at: Timestamp) -> String {
     let seconds = at.0.div_euclid(TICKS_PER_SECOND);
     let ticks = at.0.rem_euclid(TICKS_PER_SECOND);
+    if seconds < FIRST_SECOND {
+        return String::from("0001-01-01T00:00:00Z");
+    }
     let Ok(instant) = jiff::Timestamp::from_second(seconds) else {
         return String::from("9999-12-31T23:59:59.9999999Z");
     };
@@ -40,7 +47,9 @@ mod tests {
         }
         assert_eq!(parse("2025-03-24T08:11:54.039281399Z"), parse("2025-03-24T08:11:54.0392813Z"));
         assert_eq!(parse("yesterday"), None);
-        show(Timestamp(i64::MAX));
-        show(Timestamp(i64::MIN));
+        assert_eq!(show(Timestamp(i64::MAX)), "9999-12-31T23:59:59.9999999Z");
+        for before in [i64::MIN, FIRST_SECOND * TICKS_PER_SECOND - 1, FIRST_SECOND * TICKS_PER_SECOND] {
+            assert_eq!(show(Timestamp(before)), "0001-01-01T00:00:00Z");
+        }
     }
 }

@@ -1,4 +1,4 @@
-//! What agents ask for: enrolment, sessions, grants, and the keeping of their testimony.
+//! What agents ask for: sessions, grants, and the keeping of their testimony.
 
 use super::{ActionError, Actions, Busy, COMMANDS_MAX, Decided};
 use domain::action::{Action, Body};
@@ -8,13 +8,9 @@ use domain::hello::{self, Outstanding};
 use domain::history::{Line, Source};
 use domain::ids::{ActionId, Digest, Epoch, JournalId, MachineId};
 use domain::lifecycle::Stage;
-use domain::machine::{JournalSeen, Machine, Told};
+use domain::machine::{JournalSeen, Told};
 use domain::testimony::{Ending, Testimony};
 use domain::time::Timestamp;
-pub use store::Enrolled;
-
-/// The longest machine name, in bytes.
-pub const MACHINE_NAME_BYTES_MAX: usize = 253;
 
 /// The longest line of a machine's words that is kept, in bytes.
 const FACT_BYTES_MAX: usize = 2000;
@@ -77,29 +73,27 @@ pub enum Claimed {
 }
 
 impl Actions {
-    /// Records a machine that came with a valid token.
-    pub async fn enrol(&self, machine: &Machine, token: &str, now: Timestamp) -> Result<Enrolled, ActionError> {
-        Ok(self.store.enrol(machine, &Digest::of(token.as_bytes()), now).await?)
-    }
-
-    /// Opens a session and says how everything the agent listed stands. `None`: no such machine of this enrolment.
+    /// Opens a session and says how everything the agent listed stands. `None`: no such machine of this enrolment, or
+    /// `after` is not its newest session.
     ///
     /// A journal that is another one than holds our grants, or the same one gone back in time, cannot testify to what
     /// was begun: those actions end in outcome unknown, and are never granted again.
     pub async fn open_session(
         &self,
         peer: Peer,
+        after: Epoch,
         told: &Told,
         journal: JournalSeen,
         listed: &[Listed],
         now: Timestamp,
     ) -> Result<Option<Session>, ActionError> {
         let Some(before) = self.store.machine(peer.machine).await? else { return Ok(None) };
-        if hello::is_late(before.told.attempt, told.attempt) {
-            tracing::warn!(machine = %peer.machine, "a Hello that was said before the last one is not answered");
+        if before.session != after {
+            tracing::warn!(machine = %peer.machine, "a Hello that was slow: another session was opened since");
             return Ok(None);
         }
-        if before.incarnation != peer.incarnation {
+        if !hello::is_current(before.incarnation, peer.incarnation) {
+            tracing::warn!(machine = %peer.machine, incarnation = peer.incarnation, "a Hello of an earlier enrolment");
             return Ok(None);
         }
         let went_back = hello::went_back(before.told.journal, journal);
@@ -107,11 +101,11 @@ impl Actions {
             tracing::error!(machine = %peer.machine, "the journal went back in time: a restored snapshot or a clone");
             // Before the session is stored: that overwrites where the journal stood, and a server that died in between
             // would never notice again.
-            self.disown(peer.machine, Epoch(before.session.0 + 1), journal, true, now).await?;
+            self.disown(peer.machine, Epoch(after.0 + 1), journal, true, now).await?;
         }
-        let Some(number) = self.store.open_session(peer.machine, peer.incarnation, &bounded(told), now).await? else {
-            return Ok(None);
-        };
+        // Nobody came or was enrolled again in between, or there is no session.
+        let opened = self.store.open_session(peer.machine, before.incarnation, after, &bounded(told), now).await?;
+        let Some(number) = opened else { return Ok(None) };
         self.disown(peer.machine, number, journal, went_back, now).await?;
         let mut verdicts = Vec::with_capacity(listed.len());
         for item in listed {
@@ -150,9 +144,14 @@ impl Actions {
         Ok(told.map(|(_, sequence)| sequence).max().is_some_and(|highest| highest > journal.sequence))
     }
 
+    /// The machine's newest session; 0 before the first. `None`: there is no such machine.
+    pub async fn newest_session(&self, machine: MachineId) -> Result<Option<Epoch>, ActionError> {
+        Ok(self.store.machine(machine).await?.map(|machine| machine.session))
+    }
+
     /// Whether this session is still the machine's newest.
     pub async fn is_newest(&self, machine: MachineId, session: Epoch) -> Result<bool, ActionError> {
-        Ok(self.store.machine(machine).await?.is_some_and(|machine| machine.session == session))
+        Ok(self.newest_session(machine).await? == Some(session))
     }
 
     async fn verdict(&self, machine: MachineId, listed: &Listed) -> Result<Verdict, ActionError> {
@@ -166,6 +165,20 @@ impl Actions {
     /// What is to be said to a machine now, in the order of the requests.
     pub async fn outstanding(&self, machine: MachineId, session: Epoch) -> Result<Vec<Outstanding>, ActionError> {
         Ok(hello::outstanding(&self.store.live_actions(machine).await?, session))
+    }
+
+    /// What of the actions that an agent holds was ended without it, and is to be stopped.
+    pub async fn given_up(
+        &self,
+        machine: MachineId,
+        held: impl IntoIterator<Item = ActionId>,
+    ) -> Result<Vec<Outstanding>, ActionError> {
+        let mut out = Vec::new();
+        for id in held {
+            let action = self.store.action(id).await?.filter(|action| action.machine == machine);
+            out.extend(action.as_ref().and_then(hello::given_up));
+        }
+        Ok(out)
     }
 
     /// A machine asks to begin an action.
@@ -189,11 +202,16 @@ impl Actions {
     /// Keeps a machine's testimony. True: it need not be repeated.
     pub async fn report(
         &self,
-        machine: MachineId,
+        peer: Peer,
         id: ActionId,
         mut testimony: Testimony,
         now: Timestamp,
     ) -> Result<bool, ActionError> {
+        let machine = peer.machine;
+        if !self.is_current(peer).await? {
+            tracing::warn!(%machine, action = %id, "testimony of an earlier enrolment: nothing is changed");
+            return Ok(false);
+        }
         match self.store.action(id).await? {
             Some(action) if action.machine == machine => {}
             Some(_) => {
@@ -216,14 +234,15 @@ impl Actions {
     /// Notes a fact of the machine's journal in the action's history, if the grant is that journal's.
     pub async fn note_phase(
         &self,
-        machine: MachineId,
+        peer: Peer,
         id: ActionId,
         epoch: Epoch,
         fact: (JournalId, u64),
         at: Timestamp,
         what: String,
     ) -> Result<(), ActionError> {
-        let action = self.store.action(id).await?;
+        let machine = peer.machine;
+        let action = if self.is_current(peer).await? { self.store.action(id).await? } else { None };
         let open = |action: &Action| action.stage().is_open() && holds(action, machine, epoch, fact.0);
         let Some(action) = action.filter(open) else {
             tracing::warn!(%machine, action = %id, "a phase of an action that is not granted to this journal now");
@@ -237,12 +256,11 @@ impl Actions {
     }
 
     /// The content of a library file that an open action of this machine names; `None` otherwise.
-    pub async fn library_content_for(
-        &self,
-        machine: MachineId,
-        sha256: &Digest,
-    ) -> Result<Option<Vec<u8>>, ActionError> {
-        let live = self.store.live_actions(machine).await?;
+    pub async fn library_content_for(&self, peer: Peer, sha256: &Digest) -> Result<Option<Vec<u8>>, ActionError> {
+        if !self.is_current(peer).await? {
+            return Ok(None);
+        }
+        let live = self.store.live_actions(peer.machine).await?;
         let names = |action: &Action| {
             let mut files = action.body.commands().iter().filter_map(|command| command.library());
             files.any(|file| file.sha256 == *sha256)
@@ -254,15 +272,24 @@ impl Actions {
     }
 
     /// Whether this machine may hand in an artifact of this action's step now: only while the action is open.
-    pub async fn takes_artifact(&self, machine: MachineId, id: ActionId, step: u16) -> Result<bool, ActionError> {
-        let action = self.store.action(id).await?;
-        Ok(action
-            .is_some_and(|action| action.machine == machine && step < action.body.steps() && action.stage().is_open()))
+    pub async fn takes_artifact(&self, peer: Peer, id: ActionId, step: u16) -> Result<bool, ActionError> {
+        let action = if self.is_current(peer).await? { self.store.action(id).await? } else { None };
+        let ours = |action: &Action| action.machine == peer.machine && step < action.body.steps();
+        Ok(action.is_some_and(|action| ours(&action) && action.stage().is_open()))
     }
 
     /// The machine was heard of.
-    pub async fn seen(&self, machine: MachineId, now: Timestamp) -> Result<(), ActionError> {
-        Ok(self.store.seen(machine, now).await?)
+    pub async fn seen(&self, peer: Peer, now: Timestamp) -> Result<(), ActionError> {
+        if self.is_current(peer).await? {
+            self.store.seen(peer.machine, now).await?;
+        }
+        Ok(())
+    }
+
+    /// Whether this certificate still speaks for the machine that it names.
+    async fn is_current(&self, peer: Peer) -> Result<bool, ActionError> {
+        let machine = self.store.machine(peer.machine).await?;
+        Ok(machine.is_some_and(|machine| hello::is_current(machine.incarnation, peer.incarnation)))
     }
 
     /// Wakes every machine that has something outstanding.

@@ -43,9 +43,9 @@ pub(super) async fn library(
     Extension(certificate): Extension<PeerCertificate>,
     Path(sha256): Path<String>,
 ) -> Result<Bytes, StatusCode> {
-    let Peer { machine, .. } = peer::peer(&certificate).ok_or(StatusCode::FORBIDDEN)?;
+    let peer @ Peer { machine, .. } = peer::peer(&certificate).ok_or(StatusCode::FORBIDDEN)?;
     let sha256 = Digest::parse(&sha256).ok_or(StatusCode::NOT_FOUND)?;
-    let content = link.actions.library_content_for(machine, &sha256).await.map_err(|e| {
+    let content = link.actions.library_content_for(peer, &sha256).await.map_err(|e| {
         tracing::error!(%machine, error = %e, "library content could not be read");
         StatusCode::SERVICE_UNAVAILABLE
     })?;
@@ -58,13 +58,13 @@ pub(super) async fn artifact(
     Path((action, step)): Path<(String, u16)>,
     body: Body,
 ) -> Result<StatusCode, StatusCode> {
-    let Peer { machine, .. } = peer::peer(&certificate).ok_or(StatusCode::FORBIDDEN)?;
+    let peer @ Peer { machine, .. } = peer::peer(&certificate).ok_or(StatusCode::FORBIDDEN)?;
     let action = ActionId::parse(&action).ok_or(StatusCode::NOT_FOUND)?;
     let unavailable = |e: &dyn std::fmt::Display| {
         tracing::error!(%machine, %action, error = %e, "an artifact could not be kept");
         StatusCode::SERVICE_UNAVAILABLE
     };
-    let takes = async || link.actions.takes_artifact(machine, action, step).await.map_err(|e| unavailable(&e));
+    let takes = async || link.actions.takes_artifact(peer, action, step).await.map_err(|e| unavailable(&e));
     if !takes().await? {
         tracing::warn!(%machine, %action, step, "an artifact nobody asked this machine for, or not any more");
         read_away(body).await;

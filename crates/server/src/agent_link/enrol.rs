@@ -1,14 +1,15 @@
 //! A machine becomes known: a short-lived token and a certificate request made on the machine, for an id and a
-//! certificate. Neither a host name nor any other id of the machine ever adopts an existing record.
+//! certificate. Neither a host name nor any other id of the machine ever adopts an existing record: only a token that an
+//! operator has made for that very machine does.
 
 use super::AgentLink;
-use crate::actions::{Enrolled, MACHINE_NAME_BYTES_MAX};
+use crate::actions::{ActionError, Enrolled, MACHINE_NAME_BYTES_MAX, Returning, unheard};
 use crate::api::error::ApiError;
 use axum::Json;
 use axum::body::{Body, Bytes};
 use axum::extract::State;
 use domain::ids::{Epoch, MachineId};
-use domain::machine::{Machine, Told};
+use domain::machine::Machine;
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use protocol::agent::{EnrolAnswer, EnrolRequest};
 use protocol::defender::error::Code;
@@ -41,43 +42,77 @@ pub(super) async fn enrol(State(link): State<AgentLink>, body: Body) -> Result<J
             "the machine's name must be 1 to 253 printable ASCII characters",
         ));
     }
-    let now = link.clock.now();
-    let id = MachineId(link.clock.random());
-    // The certificate first: a request that cannot be certified must not use up a token.
-    let certificate_pem = link
-        .authority
-        .sign_machine(&request.csr_pem, id, FIRST_INCARNATION)
-        .map_err(|e| ApiError::new(Code::InvalidInput, format!("the certificate request is refused: {e}")))?;
-    let machine = Machine {
-        id,
-        name: request.name,
-        incarnation: FIRST_INCARNATION,
-        session: Epoch(0),
-        first_seen: now,
-        last_seen: now,
-        told: Told { os_platform: "Linux".into(), ..Told::default() },
+    let admitted = match link.actions.enrols_again(&request.token).await? {
+        Some(machine) => admit_again(&link, &request, machine).await?,
+        None => admit(&link, &request).await?,
     };
-    let refused = match link.actions.enrol(&machine, &request.token, now).await? {
+    let Admitted { enrolled, machine, incarnation, certificate_pem } = admitted;
+    let refused = match enrolled {
         Enrolled::Stored => None,
         Enrolled::UnknownToken => Some("the enrolment token is unknown"),
         Enrolled::Expired => Some("the enrolment token has expired"),
         Enrolled::UsedUp => Some("the enrolment token was used already"),
+        Enrolled::OtherMachine | Enrolled::Moved => Some("the enrolment token is for another machine"),
     };
     if let Some(why) = refused {
-        tracing::warn!(name = machine.name, why, "an enrolment was refused");
+        tracing::warn!(name = request.name, why, "an enrolment was refused");
         return Err(ApiError::new(Code::Unauthorized, why));
     }
-    tracing::info!(machine = %id, name = machine.name, "a machine was enrolled");
+    tracing::info!(%machine, incarnation, name = request.name, "a machine was enrolled");
     let key: String = link.signer.public_key().iter().map(|byte| format!("{byte:02x}")).collect();
     Ok(Json(EnrolAnswer {
-        machine: id.to_string(),
-        incarnation: FIRST_INCARNATION,
+        machine: machine.to_string(),
+        incarnation,
         certificate_pem,
         authority_pem: link.authority.certificate_pem().to_string(),
         agent_address: link.agent_address,
         grant_key_id: link.signer.key_id().to_string(),
         grant_key_hex: key,
     }))
+}
+
+/// What became of a request.
+struct Admitted {
+    enrolled: Enrolled,
+    machine: MachineId,
+    incarnation: u32,
+    certificate_pem: String,
+}
+
+/// As a new machine.
+async fn admit(link: &AgentLink, request: &EnrolRequest) -> Result<Admitted, ApiError> {
+    let (now, id, incarnation) = (link.clock.now(), MachineId(link.clock.random()), FIRST_INCARNATION);
+    // The certificate first: a request that cannot be certified must not use up a token.
+    let certificate_pem = certify(link, request, id, incarnation)?;
+    let machine = Machine {
+        id,
+        name: request.name.clone(),
+        incarnation,
+        session: Epoch(0),
+        first_seen: now,
+        last_seen: now,
+        told: unheard(),
+    };
+    let enrolled = link.actions.enrol(&machine, &request.token, now).await?;
+    Ok(Admitted { enrolled, machine: id, incarnation, certificate_pem })
+}
+
+/// As the machine on record that the token is for.
+async fn admit_again(link: &AgentLink, request: &EnrolRequest, machine: MachineId) -> Result<Admitted, ApiError> {
+    let returning = Returning { machine, name: &request.name, token: &request.token };
+    let certify = |incarnation| certify(link, request, machine, incarnation);
+    let (enrolled, incarnation, certificate_pem) = link.actions.reenrol(&returning, link.clock.now(), certify).await?;
+    Ok(Admitted { enrolled, machine, incarnation, certificate_pem })
+}
+
+fn certify(
+    link: &AgentLink,
+    request: &EnrolRequest,
+    machine: MachineId,
+    incarnation: u32,
+) -> Result<String, ActionError> {
+    let certificate = link.authority.sign_machine(&request.csr_pem, machine, incarnation);
+    certificate.map_err(|e| ActionError::Invalid(format!("the certificate request is refused: {e}")))
 }
 
 /// The whole request, if it comes in time and is not too large.

@@ -62,13 +62,14 @@ async fn serve(link: AgentLink, peer: Peer, address: PeerAddress, mut socket: We
     }
 }
 
-/// Hello and Welcome.
+/// The first word, Hello, and Welcome.
 async fn hello(
     link: &AgentLink,
     peer: Peer,
     address: PeerAddress,
     socket: &mut WebSocket,
 ) -> Result<Talk, StreamError> {
+    send(socket, &Talk::first_word(&link.desk(), peer).await?).await?;
     let frame = match timeout(HELLO_WITHIN, socket.recv()).await {
         Ok(Some(Ok(Message::Binary(frame)))) => frame,
         Ok(Some(Err(e))) => return Err(e.into()),

@@ -11,7 +11,8 @@ use domain::time::Timestamp;
 use protocol::agent::{
     DenyWhy, GrantCore, Hello, SignedGrant, ToAgent, ToServer, VERSION, VerdictWord, Welcome, body_bytes,
 };
-use std::sync::Arc;
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// The most actions one Hello may list. An agent has as many open as there are resource classes; the rest is testimony
 /// that was not acknowledged.
@@ -34,6 +35,9 @@ pub struct Talk {
     peer: Peer,
     session: Epoch,
     journal: JournalId,
+    /// What the agent may hold: listed in its Hello or granted since, and not acknowledged. One that is ended without it
+    /// is not among what is outstanding.
+    held: Mutex<BTreeSet<ActionId>>,
 }
 
 /// What is to be said now.
@@ -57,10 +61,20 @@ pub enum TalkError {
 }
 
 impl Talk {
+    /// The first word on a stream, before Hello.
+    ///
+    /// # Errors
+    /// There is no such machine, or the store cannot answer.
+    pub async fn first_word(desk: &Desk, peer: Peer) -> Result<ToAgent, TalkError> {
+        let newest = desk.actions.newest_session(peer.machine).await?;
+        let session = newest.ok_or(TalkError::Refused("no such machine"))?;
+        Ok(ToAgent::Newest { session })
+    }
+
     /// Opens a session for the machine that `peer` names. `address` is where it dials from, as the socket tells.
     ///
     /// # Errors
-    /// It is no Hello, not one of this enrolment, or without bounds; or the store cannot answer.
+    /// It is no Hello, not one of this enrolment, without bounds, or slow; or the store cannot answer.
     pub async fn open(
         desk: Desk,
         peer: Peer,
@@ -68,7 +82,7 @@ impl Talk {
         hello: ToServer,
     ) -> Result<(Self, ToAgent), TalkError> {
         let ToServer::Hello(hello) = hello else { return Err(TalkError::Refused("not a Hello")) };
-        let Hello { version_min, version_max, incarnation, mut told, journal, listed } = *hello;
+        let Hello { version_min, version_max, incarnation, after, mut told, journal, listed } = *hello;
         if !(version_min..=version_max).contains(&VERSION) {
             return Err(TalkError::Refused("no version in common"));
         }
@@ -82,13 +96,14 @@ impl Talk {
             .map(|item| Listed { action: item.action, epoch: item.epoch, started: item.started })
             .collect();
         let now = desk.clock.now();
-        let Some(Session { number, verdicts }) = desk.actions.open_session(peer, &told, journal, &listed, now).await?
-        else {
-            return Err(TalkError::Refused("no such machine of this enrolment"));
+        let opened = desk.actions.open_session(peer, after, &told, journal, &listed, now).await?;
+        let Some(Session { number, verdicts }) = opened else {
+            return Err(TalkError::Refused("no such machine of this enrolment, or another session was opened"));
         };
+        let held = listed.iter().map(|item| item.action).collect();
         let verdicts = verdicts.into_iter().map(|(action, verdict)| (action, word(verdict))).collect();
         let welcome = Welcome { version: VERSION, session: number, verdicts, machine: peer.machine };
-        let talk = Self { desk, peer, session: number, journal: journal.id };
+        let talk = Self { desk, peer, session: number, journal: journal.id, held: Mutex::new(held) };
         Ok((talk, ToAgent::Welcome(Box::new(welcome))))
     }
 
@@ -107,7 +122,7 @@ impl Talk {
     /// # Errors
     /// The store cannot answer.
     pub async fn heartbeat(&self) -> Result<Said, TalkError> {
-        self.desk.actions.seen(self.machine(), self.desk.clock.now()).await?;
+        self.desk.actions.seen(self.peer, self.desk.clock.now()).await?;
         self.look().await
     }
 
@@ -128,7 +143,9 @@ impl Talk {
     /// # Errors
     /// The store cannot answer.
     pub async fn outstanding(&self) -> Result<Said, TalkError> {
-        let outstanding = self.desk.actions.outstanding(self.machine(), self.session).await?;
+        let mut outstanding = self.desk.actions.outstanding(self.machine(), self.session).await?;
+        let held: Vec<ActionId> = self.held().iter().copied().collect();
+        outstanding.extend(self.desk.actions.given_up(self.machine(), held).await?);
         let messages = outstanding.into_iter().map(|item| match item {
             Outstanding::Offer(action, kind) => ToAgent::Offer { action, kind },
             Outstanding::Abort(action, epoch) => ToAgent::Abort { action, epoch },
@@ -149,7 +166,7 @@ impl Talk {
             }
             ToServer::Phase { action, epoch, journal, sequence, at, what } => {
                 let fact = (journal, sequence);
-                self.desk.actions.note_phase(self.machine(), action, epoch, fact, at, what).await?;
+                self.desk.actions.note_phase(self.peer, action, epoch, fact, at, what).await?;
                 Ok(Said::default())
             }
             ToServer::Final { action, testimony } => {
@@ -158,12 +175,20 @@ impl Talk {
                     tracing::warn!(machine = %self.machine(), %action, "testimony of another journal: nothing is changed");
                     return Ok(Said::default());
                 }
-                match self.desk.actions.report(self.machine(), action, *testimony, now).await? {
-                    true => Ok(Said { messages: vec![ToAgent::FinalAck { action, epoch }], ends: None }),
+                match self.desk.actions.report(self.peer, action, *testimony, now).await? {
+                    true => {
+                        self.held().remove(&action);
+                        Ok(Said { messages: vec![ToAgent::FinalAck { action, epoch }], ends: None })
+                    }
                     false => Ok(Said::default()),
                 }
             }
         }
+    }
+
+    fn held(&self) -> MutexGuard<'_, BTreeSet<ActionId>> {
+        // The set is whole after every statement that has it.
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn claimed(&self, claim: Claim) -> Said {
@@ -175,8 +200,14 @@ impl Talk {
             tracing::warn!(machine = %self.machine(), %action, "a claim of another session or journal");
             ToAgent::Deny { action, why: DenyWhy::OldSession }
         };
-        let old = matches!(answer, ToAgent::Deny { why: DenyWhy::OldSession, .. });
-        Said { messages: vec![answer], ends: old.then_some("a claim of an old session") }
+        let ends = match answer {
+            ToAgent::Deny { why: DenyWhy::OldSession, .. } => Some("a claim of an old session"),
+            // The grant may be on record although the store did not say so, and what is granted to this session is not
+            // offered in it again. The next session offers it.
+            ToAgent::Deny { why: DenyWhy::Unavailable, .. } => Some("a claim could not be decided"),
+            _ => None,
+        };
+        Said { messages: vec![answer], ends }
     }
 
     async fn answer_claim(&self, claim: Claim, now: Timestamp) -> ToAgent {
@@ -185,6 +216,7 @@ impl Talk {
         let deny = |why| ToAgent::Deny { action, why };
         match self.desk.actions.claim(machine, session, action, journal, now).await {
             Ok(Claimed::Grant { epoch, body }) => {
+                self.held().insert(action);
                 let body = body_bytes(&body);
                 let body_sha256 = Digest::of(&body);
                 let key_id = self.desk.signer.key_id().to_string();

@@ -139,7 +139,12 @@ impl Rig {
     /// Adds a machine.
     pub(crate) async fn enrol(&self, id: MachineId, name: &str) {
         let now = self.clock.now();
-        let token = EnrolToken { digest: Digest::of(name.as_bytes()), uses_max: 1, expires_at: now.plus_seconds(60) };
+        let token = EnrolToken {
+            digest: Digest::of(name.as_bytes()),
+            uses_max: 1,
+            expires_at: now.plus_seconds(60),
+            machine: None,
+        };
         self.store.add_enrol_token(&token).await.unwrap();
         let machine = Machine {
             id,
@@ -232,13 +237,19 @@ impl Rig {
         let now = self.clock.now();
         let journal = JournalSeen { id: self.journal, sequence: 1, head: Digest([0; 32]) };
         let told = Told { os_platform: "Linux".into(), journal: Some(journal), ..Told::default() };
-        let peer = Peer { machine: self.machine, incarnation: 1 };
-        let session = self.actions.open_session(peer, &told, journal, &[], now).await.unwrap().unwrap();
+        let newest = self.actions.newest_session(self.machine).await.unwrap().expect("is known");
+        let opened = self.actions.open_session(self.peer(), newest, &told, journal, &[], now).await;
+        let session = opened.unwrap().expect("opens");
         let claimed = self.actions.claim(self.machine, session.number, id, self.journal, now).await.unwrap();
         match claimed {
             Claimed::Grant { epoch, .. } => epoch,
             other => panic!("not granted: {other:?}"),
         }
+    }
+
+    /// The machine's certificate.
+    pub(crate) fn peer(&self) -> Peer {
+        Peer { machine: self.machine, incarnation: 1 }
     }
 
     /// The machine testifies.
@@ -249,7 +260,7 @@ impl Rig {
     }
 
     pub(crate) async fn report(&self, id: ActionId, testimony: Testimony) {
-        assert!(self.actions.report(self.machine, id, testimony, self.clock.now()).await.unwrap());
+        assert!(self.actions.report(self.peer(), id, testimony, self.clock.now()).await.unwrap());
     }
 
     /// The action as the store has it.

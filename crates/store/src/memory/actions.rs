@@ -9,6 +9,13 @@ use domain::history::Line;
 use domain::ids::ActionId;
 use domain::lifecycle::Stage;
 
+/// A change that nothing stands against.
+struct Ready {
+    place: usize,
+    stands: Action,
+    moved_to: Option<Stage>,
+}
+
 impl Tables {
     /// Adds a new action.
     pub(super) fn insert(&mut self, action: &Action, lines: &[Line]) -> Result<Inserted, StoreError> {
@@ -16,11 +23,11 @@ impl Tables {
             return Ok(Inserted::NoMachine);
         }
         guards::begins(action)?;
-        if self.places.contains_key(&action.id) {
-            return Err(StoreError::Refused(format!("the id {} was used already", action.id)));
-        }
         if let Some(active) = self.live_rows(action.machine).find(|row| row.action.kind() == action.kind()) {
             return Ok(Inserted::AlreadyActive(active.action.id));
+        }
+        if self.places.contains_key(&action.id) {
+            return Err(StoreError::Refused(format!("the id {} was used already", action.id)));
         }
         let new = history::unknown(&[], lines);
         guards::is_told(action.id, Some(action.stage()), new.last().map(|line| line.stage))?;
@@ -37,17 +44,43 @@ impl Tables {
 
     /// Commits a change if everything it was decided on still holds.
     pub(super) fn commit(&mut self, change: &Change) -> Result<Committed, StoreError> {
+        match self.committable(change)? {
+            Ok(ready) => Ok(Committed::Stored(self.carry_out(ready, change))),
+            Err(refused) => Ok(refused),
+        }
+    }
+
+    /// Commits the ends of several actions, or none of them.
+    pub(super) fn end_all(&mut self, ends: &[Change]) -> Result<(), StoreError> {
+        let mut ready = Vec::with_capacity(ends.len());
+        for change in ends {
+            if !change.action.stage().is_final() {
+                return Err(StoreError::Refused(format!("{} does not end", change.action.id)));
+            }
+            match self.committable(change)? {
+                Ok(one) => ready.push(one),
+                Err(why) => return Err(StoreError::Refused(format!("{} does not end: {why:?}", change.action.id))),
+            }
+        }
+        for (one, change) in ready.into_iter().zip(ends) {
+            self.carry_out(one, change);
+        }
+        Ok(())
+    }
+
+    /// What a commit will store, if nothing stands against it.
+    fn committable(&self, change: &Change) -> Result<Result<Ready, Committed>, StoreError> {
         let next = &change.action;
-        let Some(place) = self.places.get(&next.id).copied() else { return Ok(Committed::Moved) };
+        let Some(place) = self.places.get(&next.id).copied() else { return Ok(Err(Committed::Moved)) };
         let row = &self.actions[place];
         guards::fits(change.from_revision)?;
         if row.action.revision != change.from_revision {
-            return Ok(Committed::Moved);
+            return Ok(Err(Committed::Moved));
         }
         if let Some(needs) = &change.needs
             && let Some(refused) = self.unmet(&row.action, next, needs)?
         {
-            return Ok(refused);
+            return Ok(Err(refused));
         }
         guards::follows(&row.action, next)?;
         // What was requested stands, whatever the change says of it.
@@ -57,14 +90,20 @@ impl Tables {
         let moved_to = Some(stands.stage()).filter(|to| *to != row.action.stage());
         let new = history::unknown(&row.history, &change.history);
         guards::is_told(stands.id, moved_to, new.last().map(|line| line.stage))?;
+        Ok(Ok(Ready { place, stands, moved_to }))
+    }
+
+    fn carry_out(&mut self, ready: Ready, change: &Change) -> u64 {
+        let Ready { place, stands, moved_to } = ready;
         let row = &mut self.actions[place];
+        let new = history::unknown(&row.history, &change.history);
         history::append(stands.id, &mut row.history, &new, moved_to);
         let ended = stands.stage().is_final();
         row.action = stands;
         if ended {
             self.end(place);
         }
-        Ok(Committed::Stored(self.count()))
+        self.count()
     }
 
     /// What a change needs besides its revision, and does not find.
@@ -73,13 +112,14 @@ impl Tables {
         if self.machines.get(&stands.machine).is_none_or(|machine| machine.session != needs.session) {
             return Ok(Some(Committed::SessionMoved));
         }
+        let Some(class) = needs.class else { return Ok(None) };
         // What is granted already has had its turn: whoever came on record since with an earlier time waits for it.
         let waits_its_turn = stands.stage() == Stage::Pending;
         let turn = |action: &Action| (action.created_at, action.id);
         let busy = self
             .live_rows(stands.machine)
             .map(|row| &row.action)
-            .filter(|other| other.id != stands.id && other.kind().class() == needs.class)
+            .filter(|other| other.id != stands.id && other.kind().class() == class)
             .filter(|other| other.stage().is_open() || (waits_its_turn && turn(other) < turn(next)))
             .min_by_key(|other| turn(other));
         Ok(busy.map(|other| Committed::ClassBusy(other.id)))

@@ -3,7 +3,7 @@
 use super::tables::Tables;
 use crate::StoreError;
 use domain::action::{Action, State};
-use domain::ids::ActionId;
+use domain::ids::{ActionId, Epoch};
 use domain::lifecycle::Stage;
 
 /// Refuses an action that does not begin as one.
@@ -72,6 +72,12 @@ pub(super) fn fits(count: u64) -> Result<(), StoreError> {
         Ok(_) => Ok(()),
         Err(_) => Err(StoreError::Refused(format!("{count} is beyond what a column holds"))),
     }
+}
+
+/// The number of the next session.
+pub(super) fn next_session(session: Epoch) -> Result<Epoch, StoreError> {
+    let next = Epoch(session.0.saturating_add(1));
+    fits(next.0).map(|()| next)
 }
 
 /// A refusal.

@@ -3,34 +3,86 @@
 use super::guards;
 use super::listing::at_most;
 use super::tables::{Tables, Token};
-use crate::{EnrolToken, Enrolled, MachineQuery, StoreError};
-use domain::ids::{Digest, Epoch, MachineId};
+use crate::{EnrolToken, Enrolled, MachineQuery, Reenrolment, StoreError};
+use domain::ids::{ActionId, Digest, Epoch, MachineId};
 use domain::machine::{Machine, Told};
 use domain::time::Timestamp;
+use std::collections::BTreeSet;
 
 impl Tables {
     /// Adds an enrolment token; one that is there takes the new limits and keeps its uses.
-    pub(super) fn add_enrol_token(&mut self, token: &EnrolToken) {
-        let uses = self.tokens.get(&token.digest).map_or(0, |known| known.uses);
+    pub(super) fn add_enrol_token(&mut self, token: &EnrolToken) -> Result<(), StoreError> {
+        if token.machine.is_some_and(|id| !self.machines.contains_key(&id)) {
+            return Err(guards::refused("there is no such machine to enrol again"));
+        }
+        if token.machine.is_some() && token.uses_max > 1 {
+            return Err(guards::refused("a machine is enrolled again once with a token"));
+        }
+        let known = self.tokens.get(&token.digest);
+        if known.is_some_and(|known| known.limits.machine != token.machine) {
+            return Err(guards::refused("an enrolment token stays with its machine"));
+        }
+        let uses = known.map_or(0, |known| known.uses);
         self.tokens.insert(token.digest, Token { limits: token.clone(), uses });
         self.count();
+        Ok(())
+    }
+
+    /// Why this token does not enrol: a new machine, or `machine` again. None: it does.
+    fn token_refused(&self, token: &Digest, machine: Option<MachineId>, now: Timestamp) -> Option<Enrolled> {
+        match self.tokens.get(token) {
+            None => Some(Enrolled::UnknownToken),
+            Some(known) if now >= known.limits.expires_at => Some(Enrolled::Expired),
+            Some(known) if known.uses >= known.limits.uses_max => Some(Enrolled::UsedUp),
+            Some(known) => (known.limits.machine != machine).then_some(Enrolled::OtherMachine),
+        }
+    }
+
+    fn use_once(&mut self, token: &Digest) {
+        if let Some(known) = self.tokens.get_mut(token) {
+            known.uses += 1;
+        }
     }
 
     /// Adds a machine, and uses the token once.
     pub(super) fn enrol(&mut self, machine: &Machine, token: &Digest, now: Timestamp) -> Result<Enrolled, StoreError> {
-        let Some(known) = self.tokens.get_mut(token) else { return Ok(Enrolled::UnknownToken) };
-        if now >= known.limits.expires_at {
-            return Ok(Enrolled::Expired);
-        }
-        if known.uses >= known.limits.uses_max {
-            return Ok(Enrolled::UsedUp);
+        if let Some(why) = self.token_refused(token, None, now) {
+            return Ok(why);
         }
         guards::fits(machine.session.0)?;
         if self.machines.contains_key(&machine.id) {
             return Err(StoreError::Refused(format!("the machine {} is on record already", machine.id)));
         }
-        known.uses += 1;
+        self.use_once(token);
         self.machines.insert(machine.id, machine.clone());
+        self.count();
+        Ok(Enrolled::Stored)
+    }
+
+    /// Enrols a machine again, and ends what is open on it.
+    pub(super) fn reenrol(
+        &mut self,
+        again: &Reenrolment,
+        token: &Digest,
+        now: Timestamp,
+    ) -> Result<Enrolled, StoreError> {
+        if let Some(why) = self.token_refused(token, Some(again.machine), now) {
+            return Ok(why);
+        }
+        let open = self.live_rows(again.machine).map(|row| &row.action).filter(|action| action.stage().is_open());
+        let open: BTreeSet<(ActionId, u64)> = open.map(|action| (action.id, action.revision)).collect();
+        let ended = again.ends.iter().map(|change| (change.action.id, change.from_revision)).collect();
+        let machine = self.machines.get(&again.machine).ok_or_else(|| guards::refused("there is no such machine"))?;
+        if machine.incarnation.checked_add(1) != Some(again.incarnation) || open != ended {
+            return Ok(Enrolled::Moved);
+        }
+        let session = guards::next_session(machine.session)?;
+        self.end_all(&again.ends)?;
+        self.use_once(token);
+        if let Some(machine) = self.machines.get_mut(&again.machine) {
+            (machine.incarnation, machine.session, machine.last_seen) = (again.incarnation, session, now);
+            (machine.name, machine.told) = (again.name.clone(), again.told.clone());
+        }
         self.count();
         Ok(Enrolled::Stored)
     }
@@ -40,13 +92,14 @@ impl Tables {
         &mut self,
         id: MachineId,
         incarnation: u32,
+        after: Epoch,
         told: &Told,
         now: Timestamp,
     ) -> Result<Option<Epoch>, StoreError> {
-        let machine = self.machines.get_mut(&id).filter(|machine| machine.incarnation == incarnation);
+        let machine =
+            self.machines.get_mut(&id).filter(|machine| machine.incarnation == incarnation && machine.session == after);
         let Some(machine) = machine else { return Ok(None) };
-        let session = Epoch(machine.session.0.saturating_add(1));
-        guards::fits(session.0)?;
+        let session = guards::next_session(machine.session)?;
         (machine.session, machine.told, machine.last_seen) = (session, told.clone(), now);
         self.count();
         Ok(Some(session))

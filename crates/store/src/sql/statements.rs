@@ -111,16 +111,25 @@ macro_rules! select_machine {
 pub(crate) const MACHINE: &str = concat!(select_machine!(), "WHERE id = $1");
 
 pub(crate) const OPEN_SESSION: &str = "UPDATE machines SET session = session + 1, told = $1, last_seen = $2 \
-     WHERE id = $3 AND incarnation = $4 RETURNING session";
+     WHERE id = $3 AND incarnation = $4 AND session = $5 RETURNING session";
 
 pub(crate) const SEEN: &str = "UPDATE machines SET last_seen = $1 WHERE id = $2";
 
-pub(crate) const ENROL_TOKEN: &str = "SELECT uses_max, uses, expires_at FROM enrol_tokens WHERE digest = $1";
+pub(crate) const REENROL: &str = "UPDATE machines SET incarnation = $1, session = session + 1, name = $2, \
+     name_folded = $3, told = $4, last_seen = $5 WHERE number = $6";
+
+pub(crate) const ENROLLED: &str = "SELECT number, incarnation FROM machines WHERE id = $1";
+
+pub(crate) const OPEN_ON: &str = concat!("SELECT id, revision FROM actions WHERE machine = $1 AND ", open!());
+
+pub(crate) const ENROL_TOKEN: &str = "SELECT t.uses_max, t.uses, t.expires_at, m.id FROM enrol_tokens t \
+     LEFT JOIN machines m ON m.number = t.machine WHERE t.digest = $1";
 
 pub(crate) const USE_ENROL_TOKEN: &str = "UPDATE enrol_tokens SET uses = uses + 1 WHERE digest = $1";
 
-pub(crate) const PUT_ENROL_TOKEN: &str = "INSERT INTO enrol_tokens (digest, uses_max, expires_at) VALUES ($1, $2, $3) \
-     ON CONFLICT (digest) DO UPDATE SET uses_max = excluded.uses_max, expires_at = excluded.expires_at";
+pub(crate) const PUT_ENROL_TOKEN: &str = "INSERT INTO enrol_tokens (digest, uses_max, expires_at, machine) \
+     VALUES ($1, $2, $3, $4) ON CONFLICT (digest) DO UPDATE SET uses_max = excluded.uses_max, \
+     expires_at = excluded.expires_at, machine = excluded.machine";
 
 pub(crate) const PUT_APPLICATION: &str = "INSERT INTO applications (client_id, name, secret_hash, permissions, \
      created_at) VALUES ($1, $2, $3, $4, $5) ON CONFLICT (client_id) DO UPDATE SET name = excluded.name, \

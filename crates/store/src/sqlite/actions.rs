@@ -107,6 +107,7 @@ fn unmet(
     if session != signed(needs.session.0)? {
         return Ok(Some(Committed::SessionMoved));
     }
+    let Some(class) = needs.class else { return Ok(None) };
     // What is granted already has had its turn: whoever came on record since with an earlier time waits for it.
     let waits_its_turn = Stage::read(&standing.stage)? == Stage::Pending;
     let busy = connection
@@ -114,7 +115,7 @@ fn unmet(
         .query_row(
             params![
                 standing.machine,
-                needs.class.word(),
+                class.word(),
                 standing.number,
                 waits_its_turn,
                 action.created_at.0,

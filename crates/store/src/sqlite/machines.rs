@@ -1,25 +1,15 @@
 //! Machines: enrolment, sessions, and what they told.
 
-use super::columns;
 use super::writer::Unit;
+use super::{actions, columns, enrol_tokens};
 use crate::sql::rows::{count, signed, to_json};
 use crate::sql::statements;
-use crate::{EnrolToken, Enrolled, MachineQuery, StoreError};
-use domain::ids::{Digest, Epoch, MachineId};
+use crate::{Committed, Enrolled, MachineQuery, Reenrolment, StoreError};
+use domain::ids::{ActionId, Digest, Epoch, MachineId};
 use domain::machine::{Machine, Told};
 use domain::time::Timestamp;
 use rusqlite::{Connection, OptionalExtension, ToSql, params};
-
-/// Adds an enrolment token.
-pub(super) fn add_enrol_token(unit: &mut Unit<'_>, token: &EnrolToken) -> Result<(), StoreError> {
-    unit.connection.prepare_cached(statements::PUT_ENROL_TOKEN)?.execute(params![
-        token.digest.0,
-        token.uses_max,
-        token.expires_at.0
-    ])?;
-    unit.count();
-    Ok(())
-}
+use std::collections::BTreeSet;
 
 /// Adds a machine, and uses the token once.
 pub(super) fn enrol(
@@ -29,16 +19,8 @@ pub(super) fn enrol(
     now: Timestamp,
 ) -> Result<Enrolled, StoreError> {
     let connection = unit.connection;
-    let found = connection
-        .prepare_cached(statements::ENROL_TOKEN)?
-        .query_row([token.0], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?, Timestamp(row.get(2)?))))
-        .optional()?;
-    let Some((uses_max, uses, expires_at)) = found else { return Ok(Enrolled::UnknownToken) };
-    if now >= expires_at {
-        return Ok(Enrolled::Expired);
-    }
-    if uses >= uses_max {
-        return Ok(Enrolled::UsedUp);
+    if let Some(why) = enrol_tokens::refused(connection, token, None, now)? {
+        return Ok(why);
     }
     connection.prepare_cached(statements::INSERT_MACHINE)?.execute(params![
         machine.id.0,
@@ -50,23 +32,65 @@ pub(super) fn enrol(
         machine.last_seen.0,
         to_json(&machine.told)?,
     ])?;
-    connection.prepare_cached(statements::USE_ENROL_TOKEN)?.execute([token.0])?;
+    enrol_tokens::use_once(connection, token)?;
     unit.count();
     Ok(Enrolled::Stored)
+}
+
+/// Enrols a machine again, and ends what is open on it.
+pub(super) fn reenrol(
+    unit: &mut Unit<'_>,
+    again: &Reenrolment,
+    token: &Digest,
+    now: Timestamp,
+) -> Result<Enrolled, StoreError> {
+    let connection = unit.connection;
+    if let Some(why) = enrol_tokens::refused(connection, token, Some(again.machine), now)? {
+        return Ok(why);
+    }
+    let (number, incarnation): (i64, u32) = connection
+        .prepare_cached(statements::ENROLLED)?
+        .query_row([again.machine.0], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    if incarnation.checked_add(1) != Some(again.incarnation) || open_on(connection, number)? != ended_by(again)? {
+        return Ok(Enrolled::Moved);
+    }
+    for change in &again.ends {
+        let committed = actions::commit(unit, change)?;
+        if !matches!(committed, Committed::Stored(_)) {
+            return Err(StoreError::Refused(format!("{} does not end: {committed:?}", change.action.id)));
+        }
+    }
+    let told = to_json(&again.told)?;
+    let values = params![again.incarnation, again.name, folded(&again.name), told, now.0, number];
+    connection.prepare_cached(statements::REENROL)?.execute(values)?;
+    enrol_tokens::use_once(connection, token)?;
+    unit.count();
+    Ok(Enrolled::Stored)
+}
+
+/// What is open on a machine, with the revision at which it stands.
+fn open_on(connection: &Connection, machine: i64) -> Result<BTreeSet<(ActionId, i64)>, StoreError> {
+    let mut statement = connection.prepare_cached(statements::OPEN_ON)?;
+    let open = statement.query_map([machine], |row| Ok((columns::action_id(row)?, row.get(1)?)))?;
+    Ok(open.collect::<rusqlite::Result<_>>()?)
+}
+
+/// What an enrolment ends, with the revision it was decided on.
+fn ended_by(again: &Reenrolment) -> Result<BTreeSet<(ActionId, i64)>, StoreError> {
+    again.ends.iter().map(|change| Ok((change.action.id, signed(change.from_revision)?))).collect()
 }
 
 /// Opens a session; its number, or none for a machine or incarnation that is not there.
 pub(super) fn open_session(
     unit: &mut Unit<'_>,
-    machine: MachineId,
-    incarnation: u32,
+    (machine, incarnation, after): (MachineId, u32, Epoch),
     told: &Told,
     now: Timestamp,
 ) -> Result<Option<Epoch>, StoreError> {
     let session: Option<i64> = unit
         .connection
         .prepare_cached(statements::OPEN_SESSION)?
-        .query_row(params![to_json(told)?, now.0, machine.0, incarnation], |row| row.get(0))
+        .query_row(params![to_json(told)?, now.0, machine.0, incarnation, signed(after.0)?], |row| row.get(0))
         .optional()?;
     let Some(session) = session else { return Ok(None) };
     unit.count();

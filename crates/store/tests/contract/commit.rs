@@ -1,9 +1,8 @@
 //! Committing a decided change: as it was decided, or not at all.
 
 use crate::engines::contract;
-use crate::world::{World, cancel, claim, forged, isolate, journal, report};
+use crate::world::{World, cancel, claim, forged, isolate, journal, report, time_up};
 use domain::action::{Grant, State, TimedOutWhy};
-use domain::decide::Event;
 use domain::ids::Epoch;
 use domain::lifecycle::Stage;
 use domain::testimony::Ending;
@@ -122,7 +121,7 @@ async fn a_revision_rises_by_one(world: World) {
 async fn a_stage_is_not_left_without_a_line(world: World) {
     let machine = world.machine().await;
     let action = world.action(machine.id, isolate()).await;
-    let mut change = world.decide(action.id, Event::DeadlinePassed).await;
+    let mut change = world.decide(action.id, time_up(&action, Epoch(0))).await;
     change.history.clear();
     assert!(matches!(world.store.commit(&change).await, Err(StoreError::Refused(_))));
     assert_eq!(world.load(action.id).await, action);

@@ -119,7 +119,7 @@ async fn a_fact_may_have_any_number(world: World) {
 async fn late_evidence_is_kept_and_the_end_stands(world: World) {
     let machine = world.machine().await;
     let granted = world.granted(&machine, isolate()).await;
-    world.drive(granted.id, Event::DeadlinePassed).await;
+    world.time_out(granted.id).await;
     let ended = world.load(granted.id).await;
     let before = world.sound_history(granted.id).await.len();
     let late = testimony(&granted, Ending::Finished);

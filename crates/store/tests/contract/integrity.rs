@@ -1,7 +1,7 @@
 //! The audit of everything on record. That it finds what is wrong is tested where an engine can be damaged.
 
 use crate::engines::contract;
-use crate::world::{STOPPED, World, cancel, isolate, report, run};
+use crate::world::{STOPPED, World, cancel, isolate, report, run, time_up};
 use domain::action::Body;
 use domain::decide::Event;
 use domain::testimony::Ending;
@@ -17,7 +17,7 @@ async fn a_store_with_actions_in_every_stage_is_sound(world: World) {
         |action| report(action, Ending::Finished),
         |action| report(action, Ending::Broke { why: "no space".into() }),
         |action| report(action, STOPPED),
-        |_| Event::DeadlinePassed,
+        |action| time_up(action, action.state.grant().unwrap().epoch),
     ];
     for end in ends {
         let machine = world.machine().await;

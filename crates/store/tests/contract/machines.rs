@@ -12,6 +12,7 @@ contract!(
     an_unknown_machine_is_not_there,
     each_session_has_the_next_number,
     a_session_keeps_what_the_machine_told_and_when,
+    a_session_follows_the_newest_or_is_not_opened,
     another_incarnation_opens_no_session_and_changes_nothing,
     an_unknown_machine_opens_no_session,
     a_word_from_a_machine_is_kept_with_its_time,
@@ -49,11 +50,10 @@ async fn a_session_keeps_what_the_machine_told_and_when(world: World) {
         boot_id: "2".into(),
         kinds: vec![Kind::Isolate, Kind::LiveResponse],
         journal: Some(JournalSeen { id: journal(), sequence: u64::MAX, head }),
-        attempt: Some((domain::Nonce([7; 16]), u64::MAX)),
     };
     machine.last_seen = START.plus_seconds(60);
     machine.session = Epoch(1);
-    let opened = world.store.open_session(machine.id, 1, &machine.told, machine.last_seen).await.unwrap();
+    let opened = world.store.open_session(machine.id, 1, Epoch(0), &machine.told, machine.last_seen).await.unwrap();
     assert_eq!(opened, Some(Epoch(1)));
     assert_eq!(world.store.machine(machine.id).await.unwrap(), Some(machine));
 }
@@ -61,15 +61,28 @@ async fn a_session_keeps_what_the_machine_told_and_when(world: World) {
 async fn another_incarnation_opens_no_session_and_changes_nothing(world: World) {
     let machine = world.machine().await;
     for incarnation in [0, 2] {
-        let opened = world.store.open_session(machine.id, incarnation, &Told::default(), START.plus_seconds(9)).await;
+        let told = Told::default();
+        let opened = world.store.open_session(machine.id, incarnation, Epoch(0), &told, START.plus_seconds(9)).await;
         assert_eq!(opened.unwrap(), None);
     }
     assert_eq!(world.store.machine(machine.id).await.unwrap(), Some(machine));
 }
 
+async fn a_session_follows_the_newest_or_is_not_opened(world: World) {
+    let (machine, session) = world.connected().await;
+    let before = world.store.machine(machine.id).await.unwrap();
+    for after in [Epoch(session.0 - 1), Epoch(session.0 + 1), Epoch(u64::MAX >> 1)] {
+        let opened = world.store.open_session(machine.id, 1, after, &Told::default(), START.plus_seconds(9)).await;
+        assert_eq!(opened.unwrap(), None, "{after}");
+    }
+    assert_eq!(world.store.machine(machine.id).await.unwrap(), before);
+    let opened = world.store.open_session(machine.id, 1, session, &machine.told, START).await.unwrap();
+    assert_eq!(opened, Some(Epoch(session.0 + 1)));
+}
+
 async fn an_unknown_machine_opens_no_session(world: World) {
     let unknown = world.unknown_machine();
-    assert_eq!(world.store.open_session(unknown.id, 1, &unknown.told, START).await.unwrap(), None);
+    assert_eq!(world.store.open_session(unknown.id, 1, Epoch(0), &unknown.told, START).await.unwrap(), None);
 }
 
 async fn a_word_from_a_machine_is_kept_with_its_time(world: World) {

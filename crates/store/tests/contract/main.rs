@@ -16,5 +16,6 @@ mod listing;
 mod machines;
 mod overdue;
 mod races;
+mod reenrolment;
 mod same_back;
 mod world;

@@ -1,10 +1,11 @@
 //! What the sweep asks for.
 
 use crate::engines::contract;
-use crate::world::{START, World, cancel, claim, isolate, run};
+use crate::world::{Driven, START, World, cancel, claim, isolate, run, time_up};
 use domain::action::Body;
 use domain::ids::ActionId;
 use domain::time::Timestamp;
+use store::Committed;
 
 contract!(
     a_pending_action_is_overdue_from_its_deadline_on,
@@ -14,6 +15,7 @@ contract!(
     a_final_action_is_never_overdue,
     at_most_so_many_are_named,
     overdue_of_both_sorts_are_named,
+    a_machine_that_opens_a_session_is_not_silent,
 );
 
 /// Before anything happened.
@@ -84,4 +86,20 @@ async fn overdue_of_both_sorts_are_named(world: World) {
     let waits = world.action(machine.id, Body::Release).await;
     let far = waits.expires_at.plus_seconds(1);
     assert_eq!(overdue(&world, far, far).await, [open.id, waits.id]);
+}
+
+async fn a_machine_that_opens_a_session_is_not_silent(world: World) {
+    let machine = world.machine().await;
+    for cancelled in [false, true] {
+        let action = world.granted(&machine, isolate()).await;
+        if cancelled {
+            world.drive(action.id, cancel()).await;
+        }
+        let judged = world.store.machine(machine.id).await.unwrap().unwrap().session;
+        let change = world.decide(action.id, time_up(&action, judged)).await;
+        world.session(&machine).await;
+        assert_eq!(world.store.commit(&change).await.unwrap(), Committed::SessionMoved);
+        assert!(world.load(action.id).await.stage().is_open());
+        assert!(matches!(world.time_out(action.id).await, Driven::Changed(_)), "silent in the newest session");
+    }
 }

@@ -1,7 +1,7 @@
 //! Many at once. Nothing is timed: each pair starts at a barrier, and whatever order comes, what must hold holds.
 
 use crate::engines::contract;
-use crate::world::{Driven, START, STOPPED, World, cancel, claim, first_lines, isolate, report, run};
+use crate::world::{Driven, START, STOPPED, World, cancel, claim, first_lines, isolate, report, run, time_up};
 use domain::action::{Action, Body, CancelProof, State};
 use domain::decide::{Event, Tell};
 use domain::ids::{Epoch, JournalId};
@@ -93,7 +93,7 @@ async fn five_writers_leave_only_walks_of_the_lifecycle(world: World) {
         writer.await.unwrap();
     }
     for (_, action) in &actions {
-        world.drive(action.id, Event::DeadlinePassed).await;
+        world.time_out(action.id).await;
         assert!(world.load(action.id).await.stage().is_final());
         world.sound_history(action.id).await;
     }
@@ -109,7 +109,7 @@ async fn one_of_five_writers(world: World, actions: Vec<(Machine, Action)>, writ
         let stands = world.load(action.id).await;
         let testimony = |ending| match stands.state.grant() {
             Some(_) => report(&stands, ending),
-            None => Event::DeadlinePassed,
+            None => time_up(&stands, newest),
         };
         let event = match dice.below(16) {
             0..=5 => claim(newest),
@@ -119,7 +119,7 @@ async fn one_of_five_writers(world: World, actions: Vec<(Machine, Action)>, writ
             10 => testimony(Ending::Finished),
             11 => testimony(Ending::Broke { why: "no space".into() }),
             12..=13 => testimony(STOPPED),
-            14 => Event::DeadlinePassed,
+            14 => time_up(&stands, newest),
             _ => {
                 world.session(machine).await;
                 continue;
@@ -189,7 +189,7 @@ async fn a_claim_and_a_new_session_come_in_one_order(world: World) {
         }
         let late = world.drive(action.id, claim(session)).await;
         assert!(!matches!(late, Driven::Changed(_)), "an old session was granted after the new one began: {late:?}");
-        world.drive(action.id, Event::DeadlinePassed).await;
+        world.time_out(action.id).await;
         session = newer;
     }
 }
@@ -204,7 +204,7 @@ async fn of_two_rivals_of_a_class_only_the_earlier_is_granted(world: World) {
         assert!(matches!(of_earlier, Driven::Changed(Tell::Grant(_))), "{of_earlier:?}");
         assert_eq!(of_later, Driven::NotNow(Committed::ClassBusy(earlier.id)));
         for action in [earlier, later] {
-            world.drive(action.id, Event::DeadlinePassed).await;
+            world.time_out(action.id).await;
         }
     }
 }

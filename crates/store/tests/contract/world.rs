@@ -2,7 +2,7 @@
 
 use domain::action::{Action, Body, Request, RequestSource, State};
 use domain::command::{Command, LibraryRef};
-use domain::decide::{Change, Decision, Event, Refusal, Tell, decide};
+use domain::decide::{Change, Decision, Event, Overdue, Refusal, Tell, decide};
 use domain::history::{Line, Source, StoredLine};
 use domain::ids::{ActionId, Digest, Epoch, JournalId, MachineId};
 use domain::kind::Scope;
@@ -69,7 +69,16 @@ impl World {
     /// A token on record, for so many uses, that does not expire soon.
     pub(crate) async fn token(&self, uses_max: u32) -> EnrolToken {
         let digest = Digest::of(&self.fresh().to_be_bytes());
-        let token = EnrolToken { digest, uses_max, expires_at: START.plus_seconds(3_600) };
+        let token = EnrolToken { digest, uses_max, expires_at: START.plus_seconds(3_600), machine: None };
+        self.store.add_enrol_token(&token).await.unwrap();
+        token
+    }
+
+    /// A token on record that enrols this machine again.
+    pub(crate) async fn token_for(&self, machine: MachineId) -> EnrolToken {
+        let digest = Digest::of(&self.fresh().to_be_bytes());
+        let expires_at = START.plus_seconds(3_600);
+        let token = EnrolToken { digest, uses_max: 1, expires_at, machine: Some(machine) };
         self.store.add_enrol_token(&token).await.unwrap();
         token
     }
@@ -81,10 +90,21 @@ impl World {
         machine
     }
 
-    /// A new session of a machine.
+    /// A machine's newest session.
+    pub(crate) async fn newest(&self, machine: MachineId) -> Epoch {
+        self.store.machine(machine).await.unwrap().expect("the machine is on record").session
+    }
+
+    /// A new session of a machine, whoever else opens one meanwhile.
     pub(crate) async fn session(&self, machine: &Machine) -> Epoch {
-        let opened = self.store.open_session(machine.id, machine.incarnation, &machine.told, START).await.unwrap();
-        opened.expect("the machine is on record")
+        loop {
+            let newest = self.newest(machine.id).await;
+            let opened = self.store.open_session(machine.id, machine.incarnation, newest, &machine.told, START).await;
+            if let Some(session) = opened.unwrap() {
+                return session;
+            }
+            assert!(self.newest(machine.id).await > newest, "refused, and nobody else opened one");
+        }
     }
 
     /// A machine on record with a session.
@@ -155,6 +175,13 @@ impl World {
         }
     }
 
+    /// The action's time is up, as the sweep sees it now.
+    pub(crate) async fn time_out(&self, id: ActionId) -> Driven {
+        let action = self.load(id).await;
+        let machine = self.store.machine(action.machine).await.unwrap().expect("the machine is on record");
+        self.drive(id, time_up(&action, machine.session)).await
+    }
+
     /// What the history of an action is, after a look at its chain and its walk through the lifecycle.
     pub(crate) async fn sound_history(&self, id: ActionId) -> Vec<StoredLine> {
         let lines = self.store.history(id).await.unwrap();
@@ -219,6 +246,12 @@ pub(crate) fn testimony(action: &Action, ending: Ending) -> Testimony {
 /// The testimony as an event.
 pub(crate) fn report(action: &Action, ending: Ending) -> Event {
     Event::Reported(testimony(action, ending))
+}
+
+/// Its time is up, as the sweep sees it in its machine's newest session.
+pub(crate) fn time_up(action: &Action, session: Epoch) -> Event {
+    let open = action.stage().is_open();
+    Event::DeadlinePassed(if open { Overdue::Silent { session } } else { Overdue::NotGranted })
 }
 
 /// It stopped after it had begun.

@@ -49,6 +49,7 @@ async fn add_token(world: &World) {
         digest: domain::Digest::of(b"token"),
         uses_max: u32::MAX,
         expires_at: crate::world::START.plus_seconds(1),
+        machine: None,
     };
     world.store.add_enrol_token(&token).await.unwrap();
 }

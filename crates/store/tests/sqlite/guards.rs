@@ -175,3 +175,22 @@ async fn what_only_rises_never_falls() {
     refused(&raw, "UPDATE enrol_tokens SET uses = uses + 1", "at most as often as it may be");
     assert_eq!(world.session(&machine).await.0, 2);
 }
+
+#[tokio::test]
+async fn a_machine_is_enrolled_again_only_with_nothing_open_and_in_a_new_session() {
+    let ground = Ground::new();
+    let world = ground.open();
+    let machine = world.machine().await;
+    let open = world.granted(&machine, isolate()).await;
+    let raw = ground.raw();
+    let again = "UPDATE machines SET incarnation = incarnation + 1, session = session + 1";
+    refused(&raw, again, "with nothing open on it");
+    world.drive(open.id, report(&open, Ending::Finished)).await;
+    refused(&raw, "UPDATE machines SET incarnation = incarnation + 1", "in a new session");
+    world.action(machine.id, Body::Release).await;
+    assert_eq!(raw.execute(again, []), Ok(1), "what waits is no grant");
+    let token = world.token_for(machine.id).await;
+    refused(&raw, "UPDATE enrol_tokens SET machine = NULL WHERE machine IS NOT NULL", "stays with its machine");
+    refused(&raw, "UPDATE enrol_tokens SET uses_max = 2 WHERE machine IS NOT NULL", "CHECK constraint failed");
+    assert_eq!(world.store.enrol_token(&token.digest).await.unwrap(), Some(token));
+}

@@ -9,6 +9,10 @@ use std::sync::{Arc, Barrier};
 use std::time::Duration;
 use store::{SqliteConfig, SqliteStore, StoreError};
 
+mod migrations {
+    refinery::embed_migrations!("migrations/sqlite");
+}
+
 fn refusal(config: &SqliteConfig) -> String {
     match SqliteStore::open(config.clone()) {
         Err(StoreError::Unsafe(why)) => why,
@@ -29,7 +33,7 @@ fn a_file_of_a_newer_schema_is_refused_and_left_alone() {
     ground.raw().execute(newer, []).unwrap();
     let before = fs::read(&ground.config.path).unwrap();
     let why = refusal(&ground.config);
-    assert!(why.contains("newer version (schema 99, this one knows 1)"), "{why}");
+    assert!(why.contains("newer version (schema 99, this one knows 2)"), "{why}");
     assert_eq!(fs::read(&ground.config.path).unwrap(), before);
 }
 
@@ -40,6 +44,48 @@ fn a_migration_that_was_altered_since_is_refused() {
     ground.raw().execute("UPDATE refinery_schema_history SET checksum = '1'", []).unwrap();
     let why = refusal(&ground.config);
     assert!(why.contains("cannot be brought to this version's schema"), "{why}");
+}
+
+/// A file as the first version wrote it: a machine with an action that runs and one that waits, and a token used once.
+fn write_as_version_1(raw: &mut rusqlite::Connection) {
+    raw.pragma_update(None, "application_id", 0x4374_6d64).unwrap();
+    migrations::migrations::runner().set_target(refinery::Target::Version(1)).run(raw).unwrap();
+    let told = r#"{"os_platform":"Linux","os_version":"","agent_version":"","last_address":null,"boot_id":"","kinds":[],"journal":null}"#;
+    raw.execute("INSERT INTO machines VALUES (1, zeroblob(20), 'Old', 'old', 1, 3, 7, 8, ?1)", [told]).unwrap();
+    raw.execute_batch(
+        r#"INSERT INTO actions SELECT number, id, 1, kind, 'Network', body, 'a', 'b', 'PublicApi', NULL, 1, 1, 9, 1,
+               'Pending', NULL, NULL, NULL, NULL, NULL, NULL, NULL
+           FROM (SELECT 1 AS number, zeroblob(16) AS id, 'Isolate' AS kind, '{"Isolate":{"scope":"Full"}}' AS body
+                 UNION SELECT 2, x'00000000000000000000000000000001', 'Release', '"Release"');
+           UPDATE actions SET stage = 'Granted', revision = 2, grant_epoch = 3, grant_journal = zeroblob(16)
+               WHERE number = 1;
+           INSERT INTO enrol_tokens VALUES (zeroblob(32), 2, 1, 9);"#,
+    )
+    .unwrap();
+}
+
+#[tokio::test]
+async fn a_file_of_the_first_version_opens_with_everything_that_is_in_it() {
+    let ground = Ground::new();
+    write_as_version_1(&mut ground.raw());
+    let world = ground.open();
+    let machine = world.store.machine(domain::MachineId([0; 20])).await.unwrap().unwrap();
+    assert_eq!((machine.name.as_str(), machine.incarnation, machine.session.0), ("Old", 1, 3));
+    let live = world.store.live_actions(machine.id).await.unwrap();
+    let stages: Vec<_> = live.iter().map(domain::Action::stage).collect();
+    assert_eq!(stages, [domain::Stage::Granted, domain::Stage::Pending]);
+    let token = world.store.enrol_token(&domain::Digest([0; 32])).await.unwrap().unwrap();
+    assert_eq!((token.uses_max, token.machine), (2, None));
+    let (new, now) = (world.unknown_machine(), domain::Timestamp(1));
+    for expected in [store::Enrolled::Stored, store::Enrolled::UsedUp] {
+        assert_eq!(world.store.enrol(&new, &token.digest, now).await.unwrap(), expected, "its uses were kept");
+    }
+    // And what is new works on what is old.
+    let bound = world.token_for(machine.id).await;
+    let ends = vec![world.decide(live[0].id, domain::hello::on_enrolment(&live[0]).unwrap()).await];
+    let again =
+        store::Reenrolment { machine: machine.id, incarnation: 2, name: "Old".into(), told: machine.told, ends };
+    assert_eq!(world.store.reenrol(&again, &bound.digest, now).await.unwrap(), store::Enrolled::Stored);
 }
 
 #[test]

@@ -134,12 +134,12 @@ async fn an_open_action_of_a_connected_machine_is_not_out_of_contact() {
 async fn artifacts_and_phases_only_while_an_action_is_open() {
     let rig = Rig::new().await;
     let id = rig.isolate().await;
-    let takes = async || rig.actions.takes_artifact(rig.machine, id, 0).await.unwrap();
+    let takes = async || rig.actions.takes_artifact(rig.peer(), id, 0).await.unwrap();
     assert!(!takes().await);
     let epoch = rig.grant(id).await;
     let phase = async |number| {
         let at = server::clock::Clock::now(&*rig.clock);
-        rig.actions.note_phase(rig.machine, id, epoch, (rig.journal, number), at, "began".into()).await.unwrap();
+        rig.actions.note_phase(rig.peer(), id, epoch, (rig.journal, number), at, "began".into()).await.unwrap();
         rig.lines(id).await.len()
     };
     let before = rig.lines(id).await.len();
