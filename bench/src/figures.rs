@@ -54,21 +54,35 @@ const BARS_MS: [u64; 12] = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000
 /// How long the longest bar is, in characters.
 const BAR_CHARACTERS: usize = 40;
 
-/// Bars for how many lengths fall between two marks of the scale.
-pub(crate) fn histogram(lengths: &[Duration]) -> String {
+/// How many lengths of time fall between two marks of the scale.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub(crate) struct Bar {
+    /// Its upper end, in milliseconds; none: the last one has no end.
+    pub(crate) up_to_ms: Option<u64>,
+    /// How many.
+    pub(crate) count: usize,
+}
+
+/// The bars that are not empty.
+pub(crate) fn bars(lengths: &[Duration]) -> Vec<Bar> {
     let mut counts = vec![0usize; BARS_MS.len() + 1];
     for length in lengths {
         let bar = BARS_MS.iter().position(|end| *length <= Duration::from_millis(*end)).unwrap_or(BARS_MS.len());
         counts[bar] += 1;
     }
-    let most = counts.iter().copied().max().unwrap_or(0).max(1);
-    let mut text = String::new();
-    for (bar, count) in counts.iter().enumerate().filter(|(_, count)| **count > 0) {
-        let scale = BARS_MS.get(bar).map_or_else(|| "  more".to_string(), |end| format!("<= {end:>4}"));
-        let drawn = "#".repeat((count * BAR_CHARACTERS).div_ceil(most));
-        text.push_str(&format!("    {scale} ms {count:>6}  {drawn}\n"));
-    }
-    text
+    let bars = counts.into_iter().enumerate().map(|(bar, count)| Bar { up_to_ms: BARS_MS.get(bar).copied(), count });
+    bars.filter(|bar| bar.count > 0).collect()
+}
+
+/// The bars for people to see, one a line.
+pub(crate) fn drawn(bars: &[Bar]) -> String {
+    let most = bars.iter().map(|bar| bar.count).max().unwrap_or(0).max(1);
+    let line = |bar: &Bar| {
+        let scale = bar.up_to_ms.map_or_else(|| "   more".to_string(), |end| format!("<= {end:>4}"));
+        let drawn = "#".repeat((bar.count * BAR_CHARACTERS).div_ceil(most));
+        format!("    {scale} ms {:>6}  {drawn}\n", bar.count)
+    };
+    bars.iter().map(line).collect()
 }
 
 #[cfg(test)]
@@ -86,7 +100,12 @@ mod tests {
 
     #[test]
     fn every_length_stands_in_one_bar() {
-        let text = histogram(&[1, 2, 2, 9000].map(Duration::from_millis));
+        let bars = bars(&[1, 2, 2, 9000].map(Duration::from_millis));
+        assert_eq!(
+            bars.iter().map(|bar| (bar.up_to_ms, bar.count)).collect::<Vec<_>>(),
+            [(Some(1), 1), (Some(2), 2), (None, 1)]
+        );
+        let text = drawn(&bars);
         assert_eq!(text.lines().count(), 3);
         assert!(text.contains("more"), "{text}");
     }

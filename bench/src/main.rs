@@ -3,6 +3,7 @@
 //!
 //! One folder per command. Everything random follows from a seed, which is printed.
 
+mod chaos;
 mod dice;
 mod durable;
 mod figures;
@@ -10,6 +11,7 @@ mod marks;
 mod playground;
 mod quick;
 mod race;
+mod summary;
 mod torture;
 
 use clap::{Parser, Subcommand};
@@ -28,8 +30,10 @@ enum Command {
     Torture(torture::Torture),
     Race(race::Race),
     Durable(durable::Durable),
+    Chaos(chaos::Chaos),
     Bench(quick::Bench),
     Mark(marks::Mark),
+    Proxy(chaos::Proxy),
 }
 
 fn main() -> ExitCode {
@@ -37,8 +41,10 @@ fn main() -> ExitCode {
         Command::Torture(torture) => torture.run(),
         Command::Race(race) => race.run(),
         Command::Durable(durable) => durable.run(),
+        Command::Chaos(chaos) => chaos.run(),
         Command::Bench(bench) => bench.run(),
         Command::Mark(mark) => mark.run(),
+        Command::Proxy(proxy) => proxy.run(),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

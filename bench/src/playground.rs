@@ -9,6 +9,9 @@ use tempfile::TempDir;
 /// Names the binary under trial.
 const BINARY: &str = "COUNTERMAND_BIN";
 
+/// Names the lie that the server is to tell.
+const MUTANT_VARIABLE: &str = "COUNTERMAND_MUTANT";
+
 /// What a fleet is to be like.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Wanted {
@@ -28,6 +31,15 @@ pub(crate) fn binary() -> anyhow::Result<PathBuf> {
     std::fs::canonicalize(&given).with_context(|| format!("{BINARY} names {}", Path::new(&given).display()))
 }
 
+/// Whether the server under trial lies as it should: it reads the variable too.
+pub(crate) fn check_mutant(wanted: Option<&str>, command: &str) -> anyhow::Result<()> {
+    let set = std::env::var(MUTANT_VARIABLE).ok();
+    if set.as_deref() != wanted {
+        bail!("--mutant is {wanted:?} and {MUTANT_VARIABLE} is {set:?}; run this through `cargo xtask {command}`");
+    }
+    Ok(())
+}
+
 /// This program, for what scripts are to start.
 pub(crate) fn own_program() -> anyhow::Result<String> {
     let path = std::env::current_exe().context("cannot find the running program")?;
@@ -44,6 +56,7 @@ pub(crate) fn open(wanted: Wanted) -> anyhow::Result<(Fleet, TempDir)> {
         machines: wanted.machines,
         server_args: wanted.server_args.into_iter().map(String::from).collect(),
         enrol_uses: wanted.enrol_uses.max(1),
+        relayed: false,
     })?;
     Ok((fleet, folder))
 }

@@ -6,7 +6,9 @@ mod bench;
 mod check;
 mod counted;
 mod deny;
+mod fuzz;
 mod imports;
+mod ledger;
 mod program;
 mod proof;
 mod ring;
@@ -43,7 +45,9 @@ fn run(args: &[String]) -> anyhow::Result<()> {
         "imports" => imports::run(rest),
         "deny" => deny::run(rest),
         "proof" => proof::run(rest),
-        "torture" | "race" | "durable" | "bench" => bench::run(command, rest),
+        "fuzz" => fuzz::run(rest),
+        "torture" | "race" | "durable" | "chaos" | "bench" => bench::run(command, rest),
+        "ledger" => ledger::run(rest),
         "help" | "--help" | "-h" => {
             print!("{HELP}");
             Ok(())
@@ -64,9 +68,14 @@ cargo xtask COMMAND
                      licences, sources and banned crates; advisories need the network
   proof [ARGS]       every order of events within bounds, by the model checker, and every fault
                      that it must find; ARGS go to the proof binary
+  fuzz [--seconds N] [--target NAME]
+                     hostile bytes at every door, N seconds each (60): `hostile` says what must hold
   torture [ARGS]     kill the agent at every crash point; ARGS go to the bench binary
   race [ARGS]        cancel against grant and finish, with real processes
   durable [ARGS]     kill the server under load; what was acknowledged must be there
+  chaos [ARGS]       a server and agents under kills, pauses, partitions, full disks and wrong clocks
   bench [ARGS]       figures, as ratios against limits measured in the same run
+  ledger add WHAT HOWMUCH SEEDS FAILURES [REMARK]
+                     a line in docs/ledger.md; race, torture, durable and chaos do it with --ledger
   help               this text
 ";

@@ -1,6 +1,7 @@
 //! Running other programs, with their output shown as it comes.
 
-use std::path::PathBuf;
+use std::fs::File;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
@@ -33,6 +34,55 @@ pub(crate) fn run_within(command: &mut Command, limit: Duration) -> anyhow::Resu
             bail!("`{}` did not end within {} s and was killed", shown(command), limit.as_secs());
         }
         std::thread::sleep(POLL_INTERVAL);
+    }
+}
+
+/// A program that runs beside others, its output in a file.
+pub(crate) struct Beside {
+    shown: String,
+    child: std::process::Child,
+    log: PathBuf,
+}
+
+/// Starts a program beside others.
+pub(crate) fn beside(command: &mut Command, log: &Path) -> anyhow::Result<Beside> {
+    let shown = shown(command);
+    println!("    $ {shown} &");
+    let file = File::create(log).with_context(|| format!("cannot write {}", log.display()))?;
+    command.stdin(Stdio::null()).stdout(file.try_clone()?).stderr(file);
+    let child = command.spawn().with_context(|| format!("cannot start {shown}"))?;
+    Ok(Beside { shown, child, log: log.to_path_buf() })
+}
+
+impl Beside {
+    /// Waits for its end, at most for `limit`, and shows what it said.
+    pub(crate) fn finish(mut self, limit: Duration) -> anyhow::Result<()> {
+        let deadline = Instant::now() + limit;
+        let status = loop {
+            match self.child.try_wait()? {
+                Some(status) => break Some(status),
+                None if Instant::now() >= deadline => break None,
+                None => std::thread::sleep(POLL_INTERVAL),
+            }
+        };
+        print!("{}", std::fs::read_to_string(&self.log)?);
+        match status {
+            Some(status) if status.success() => Ok(()),
+            Some(status) => bail!("`{}` failed: {status}", self.shown),
+            // Dropped, and so killed.
+            None => bail!("`{}` did not end within {} s and was killed", self.shown, limit.as_secs()),
+        }
+    }
+}
+
+impl Drop for Beside {
+    /// Whoever started it gave up: it does not go on alone.
+    fn drop(&mut self) {
+        if matches!(self.child.try_wait(), Ok(None)) {
+            // Ended between the two: nothing to do.
+            let _ = self.child.kill();
+            let _ = self.child.wait();
+        }
     }
 }
 

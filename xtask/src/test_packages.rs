@@ -43,12 +43,17 @@ enum Probe {
     Program(&'static str),
     /// This file exists.
     File(&'static str),
+    /// This file exists in the folder of some architecture's libraries.
+    Library(&'static str),
 }
 
 fn is_there(needed: &Needed) -> bool {
     match needed.probe {
         Probe::Program(name) => program::find(name).is_some(),
         Probe::File(path) => Path::new(path).exists(),
+        Probe::Library(path) => {
+            std::fs::read_dir("/usr/lib").into_iter().flatten().flatten().any(|entry| entry.path().join(path).exists())
+        }
     }
 }
 
@@ -69,7 +74,7 @@ fn apt_get(as_root: Option<&str>, args: &[&str]) -> Command {
     command
 }
 
-const NEEDED: [Needed; 6] = [
+const NEEDED: [Needed; 7] = [
     Needed { package: "nftables", probe: Probe::Program("nft") },
     Needed { package: "iproute2", probe: Probe::Program("ip") },
     Needed { package: "util-linux", probe: Probe::Program("setpriv") },
@@ -77,6 +82,8 @@ const NEEDED: [Needed; 6] = [
     // aws-lc and SQLite are built from C.
     Needed { package: "gcc", probe: Probe::Program("cc") },
     Needed { package: "libc6-dev", probe: Probe::File("/usr/include/stdio.h") },
+    // Chaos bends clocks with it.
+    Needed { package: "libfaketime", probe: Probe::Library("faketime/libfaketime.so.1") },
 ];
 
 #[cfg(test)]
@@ -89,5 +96,6 @@ mod tests {
         let present = Needed { package: "x", probe: Probe::Program("sh") };
         assert!(!is_there(&absent));
         assert!(is_there(&present));
+        assert!(!is_there(&Needed { package: "x", probe: Probe::Library("no-such-library.so") }));
     }
 }

@@ -8,7 +8,9 @@ mod load;
 use crate::dice::{self, Dice};
 use crate::figures;
 use crate::playground::{self, Wanted};
-use anyhow::Context as _;
+use crate::summary::Summary;
+use anyhow::{Context as _, ensure};
+pub(crate) use audit::findings_in;
 use clap::Args;
 use cli::client::Client;
 use cli::fleet::Fleet;
@@ -81,7 +83,18 @@ impl Durable {
         })?;
         let records = load.take();
         load::print(&records, began.elapsed());
-        self.audit(fleet, runtime, &client, &records)
+        let wrong = self.audit(fleet, runtime, &client, &records)?;
+        audit::show(&wrong);
+        let summary = Summary {
+            what: "durable",
+            how_much: format!("{} actions, {} kills", records.len(), self.kills),
+            seeds: seed.to_string(),
+            failures: wrong.len(),
+            remark: format!("{} answers lost", load.in_doubt()),
+        };
+        summary.hand_over()?;
+        ensure!(wrong.is_empty(), "{} findings", wrong.len());
+        Ok(())
     }
 
     /// Kills the server at random moments of the load, each in its own part of it, and starts it again.
@@ -103,13 +116,19 @@ impl Durable {
         load.wait_until(self.actions, STALLED_AFTER, LOOK_EVERY)
     }
 
-    fn audit(&self, fleet: &mut Fleet, runtime: &Runtime, client: &Client, records: &[Record]) -> anyhow::Result<()> {
+    fn audit(
+        &self,
+        fleet: &mut Fleet,
+        runtime: &Runtime,
+        client: &Client,
+        records: &[Record],
+    ) -> anyhow::Result<Vec<String>> {
         let mut wrong = runtime.block_on(audit::compare(client, records))?;
         wrong.extend(runtime.block_on(audit::histories(client, records))?);
         // Once more from the disk alone: what a further crash would leave.
         fleet.stop_server(Signal::KILL)?;
         wrong.extend(audit::file(&store_file(fleet), records)?);
-        audit::conclude(&wrong)
+        Ok(wrong)
     }
 }
 

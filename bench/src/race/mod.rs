@@ -8,18 +8,17 @@ mod verdict;
 
 use crate::dice;
 use crate::playground::{self, Wanted};
+use crate::summary::Summary;
 use anyhow::{Context as _, bail, ensure};
 use clap::Args;
 use cli::client::{Client, LibraryUpload};
 use cli::fleet::Fleet;
 use life::{Life, Moment, Track};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use verdict::Verdict;
-
-/// Names the lie that the server is to tell; it reads the same variable.
-const MUTANT_VARIABLE: &str = "COUNTERMAND_MUTANT";
 
 /// The script's name in the library.
 const SCRIPT_NAME: &str = "race.sh";
@@ -54,18 +53,15 @@ pub(crate) struct Race {
     /// Try a server that lies in this way: the race must catch it, and fails if it does not.
     #[arg(long, value_name = "NAME")]
     mutant: Option<String>,
+    /// Write how long cancels took there too, as JSON.
+    #[arg(long, value_name = "FILE")]
+    histogram: Option<PathBuf>,
 }
 
 impl Race {
     /// Does it.
     pub(crate) fn run(self) -> anyhow::Result<()> {
-        let set = std::env::var(MUTANT_VARIABLE).ok();
-        if set != self.mutant {
-            bail!(
-                "--mutant is {:?} and {MUTANT_VARIABLE} is {set:?}; run this through `cargo xtask race`",
-                self.mutant
-            );
-        }
+        playground::check_mutant(self.mutant.as_deref(), "race")?;
         let seed = dice::seed_or_new(self.seed);
         println!("race: {} actions, {} agents, seed {seed}", self.actions, self.agents);
         let began = Instant::now();
@@ -83,6 +79,11 @@ impl Race {
         let verdict = raced?;
         closed?;
         verdict.print(began.elapsed(), STORIES_MAX);
+        if let Some(path) = &self.histogram {
+            let text = serde_json::to_string_pretty(&verdict.latencies())? + "\n";
+            std::fs::write(path, text).with_context(|| path.display().to_string())?;
+        }
+        self.summary(seed, &verdict, began.elapsed()).hand_over()?;
         self.conclude(&verdict)
     }
 
@@ -124,6 +125,17 @@ impl Race {
         std::thread::sleep(SETTLE);
         let verdict = verdict::judge(&lives)?;
         runtime.block_on(verdict.with_histories(&client, &lives))
+    }
+
+    fn summary(&self, seed: u64, verdict: &Verdict, took: Duration) -> Summary {
+        let moment = self.moment.map(|moment| format!(", {moment:?} only")).unwrap_or_default();
+        Summary {
+            what: "race",
+            how_much: format!("{} actions{moment}", verdict.actions()),
+            seeds: seed.to_string(),
+            failures: verdict.violations.len(),
+            remark: format!("{}; {:.0} s", verdict.latencies(), took.as_secs_f64()),
+        }
     }
 
     fn conclude(&self, verdict: &Verdict) -> anyhow::Result<()> {

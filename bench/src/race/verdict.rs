@@ -2,9 +2,10 @@
 
 use super::SCRIPT_NAME;
 use super::life::{Life, Moment};
-use crate::figures::{self, Spread};
+use crate::figures::{self, Bar, Spread};
 use crate::marks;
 use cli::client::Client;
+use serde::Serialize;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -15,10 +16,44 @@ pub(super) struct Verdict {
     pub(super) violations: Vec<String>,
     /// How many actions ended how, by the moment of their cancel.
     outcomes: BTreeMap<(String, Moment), usize>,
-    /// From a cancel's request to Cancelled being shown: for those that had not begun, and for those that ran.
-    never_begun: Vec<Duration>,
-    stopped: Vec<Duration>,
+    /// From a cancel's request to Cancelled being shown.
+    cancels: Vec<Cancel>,
     marks: usize,
+}
+
+/// A cancel that made its action Cancelled.
+#[derive(Debug)]
+struct Cancel {
+    id: String,
+    took: Duration,
+    reached: Reached,
+}
+
+/// How far an action had come when its cancel took effect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Reached {
+    /// No grant was ever given.
+    NeverGranted,
+    /// A grant was given, and nothing ran.
+    NeverStarted,
+    /// It ran, and was stopped.
+    Running,
+}
+
+/// What is shown of the cancels, and written to a file: how long they took, by how far the action had come.
+#[derive(Debug, Serialize)]
+pub(super) struct Latencies {
+    never_granted: Distribution,
+    granted_never_started: Distribution,
+    stopped: Distribution,
+}
+
+/// How long many cancels took.
+#[derive(Debug, Serialize)]
+struct Distribution {
+    spread: Spread,
+    /// Empty ones are left out.
+    bars: Vec<Bar>,
 }
 
 /// Compares each life with its witness.
@@ -100,6 +135,16 @@ fn violations(life: &Life, seen: &[marks::Seen], length: u64) -> Vec<String> {
     wrong
 }
 
+impl std::fmt::Display for Latencies {
+    /// In few words.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (never, stopped) = (&self.never_granted.spread, &self.stopped.spread);
+        write!(f, "cancel to Cancelled p50/p99/max: never granted {:.0}/", never.p50_ms)?;
+        write!(f, "{:.0}/{:.0} ms, stopped {:.0}/", never.p99_ms, never.max_ms, stopped.p50_ms)?;
+        write!(f, "{:.0}/{:.0} ms", stopped.p99_ms, stopped.max_ms)
+    }
+}
+
 impl Verdict {
     fn count(&mut self, life: &Life, seen: &[marks::Seen]) {
         let status = life.end.as_ref().map_or("stuck", |end| end.status.as_str());
@@ -113,7 +158,9 @@ impl Verdict {
         *self.outcomes.entry((how, life.moment)).or_default() += 1;
         if let (Some(asked), Some(shown)) = (life.asked_ns, life.shown_ns) {
             let took = Duration::from_nanos(shown.saturating_sub(asked));
-            if seen.is_empty() { self.never_begun.push(took) } else { self.stopped.push(took) }
+            // The history will say whether a grant was given; marks need none to be believed.
+            let reached = if seen.is_empty() { Reached::NeverStarted } else { Reached::Running };
+            self.cancels.push(Cancel { id: life.id.clone(), took, reached });
         }
     }
 
@@ -134,8 +181,39 @@ impl Verdict {
             if history.verified != Some(true) {
                 self.violations.push(format!("{}: the chain of its history does not hold", life.id));
             }
+            if !history.lines.iter().any(|line| line.status.as_deref() == Some("InProgress")) {
+                self.never_granted(&life.id);
+            }
         }
         Ok(self)
+    }
+
+    /// How many actions there were.
+    pub(super) fn actions(&self) -> usize {
+        self.outcomes.values().sum()
+    }
+
+    fn never_granted(&mut self, id: &str) {
+        for cancel in self.cancels.iter_mut().filter(|cancel| cancel.id == id) {
+            if cancel.reached == Reached::Running {
+                self.violations.push(format!("{id}: it ran, and its history knows of no grant"));
+            }
+            cancel.reached = Reached::NeverGranted;
+        }
+    }
+
+    /// How long cancels took.
+    pub(super) fn latencies(&self) -> Latencies {
+        let of = |reached| {
+            let those = self.cancels.iter().filter(|cancel| cancel.reached == reached);
+            let took: Vec<Duration> = those.map(|cancel| cancel.took).collect();
+            Distribution { bars: figures::bars(&took), spread: Spread::of(took) }
+        };
+        Latencies {
+            never_granted: of(Reached::NeverGranted),
+            granted_never_started: of(Reached::NeverStarted),
+            stopped: of(Reached::Running),
+        }
     }
 
     /// Shows it.
@@ -144,15 +222,19 @@ impl Verdict {
         for ((how, moment), count) in &self.outcomes {
             println!("    {count:>6}  {how} ({moment:?})");
         }
-        println!("  from cancel to Cancelled shown, never started: {}", Spread::of(self.never_begun.clone()));
-        println!("  from cancel to Cancelled shown, stopped:       {}", Spread::of(self.stopped.clone()));
-        print!("{}", figures::histogram(&self.stopped));
+        let Latencies { never_granted, granted_never_started, stopped } = self.latencies();
+        for (what, those) in
+            [("never granted", never_granted), ("granted, never started", granted_never_started), ("stopped", stopped)]
+        {
+            println!("  from cancel to Cancelled shown, {what}: {}", those.spread);
+            print!("{}", figures::drawn(&those.bars));
+        }
         for story in self.violations.iter().take(stories_max) {
             println!("VIOLATION {story}");
         }
-        let actions: usize = self.outcomes.values().sum();
         println!(
-            "race: {actions} actions, {} marks, {} violations, in {:.0} s",
+            "race: {} actions, {} marks, {} violations, in {:.0} s",
+            self.actions(),
             self.marks,
             self.violations.len(),
             took.as_secs_f64()

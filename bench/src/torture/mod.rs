@@ -11,6 +11,7 @@ mod right;
 mod trial;
 
 use crate::playground;
+use crate::summary::Summary;
 use anyhow::{Context as _, bail, ensure};
 use clap::Args;
 use play::Play;
@@ -77,10 +78,24 @@ impl Torture {
             rig.close()?;
         }
         println!("torture: {} cases, {} failed, in {:.0} s", total.cases, total.failed, began.elapsed().as_secs_f64());
+        let summary = Summary {
+            what: "torture",
+            how_much: format!("{} cases", total.cases),
+            seeds: "none".into(),
+            failures: total.failed,
+            remark: self.remark(),
+        };
+        summary.hand_over()?;
         ensure!(is_whole, "a thread of the torture itself failed");
         ensure!(total.cases > 0, "nothing was tortured");
         ensure!(total.failed == 0, "{} of {} cases failed", total.failed, total.cases);
         Ok(())
+    }
+
+    fn remark(&self) -> String {
+        let place = self.place.iter().map(|place| format!("places with {place:?}"));
+        let chosen: Vec<String> = self.executors.iter().cloned().chain(place).collect();
+        if chosen.is_empty() { "every crash place".into() } else { format!("only {}", chosen.join(", ")) }
     }
 
     fn plays(&self) -> anyhow::Result<Vec<Play>> {

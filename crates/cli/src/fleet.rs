@@ -9,7 +9,7 @@ use anyhow::{Context as _, bail, ensure};
 use rustix::process::Signal;
 use serde::Deserialize;
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -19,6 +19,9 @@ const API_PORT: u16 = 8443;
 
 /// Where agents connect in the hub.
 const AGENT_PORT: u16 = 8444;
+
+/// Where a relayed server listens for agents, in the hub.
+pub const AGENTS_BEHIND: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), AGENT_PORT);
 
 /// How long the server may take to answer after its start.
 const READY_WITHIN: Duration = Duration::from_secs(30);
@@ -44,6 +47,9 @@ pub struct FleetConfig {
     pub server_args: Vec<String>,
     /// How many machines one enrolment token admits; more than one for whoever enrols machines that are no processes.
     pub enrol_uses: u32,
+    /// Agents reach the server through something that stands before it: it listens for them at [`AGENTS_BEHIND`] only,
+    /// and whatever carries them there has to listen in the hub on the same port.
+    pub relayed: bool,
 }
 
 /// What `app add --json` prints.
@@ -66,7 +72,6 @@ pub struct Fleet {
     api: SocketAddr,
     server: Option<u32>,
     agents: BTreeMap<String, u32>,
-    countermand_group: Option<PathBuf>,
 }
 
 impl Fleet {
@@ -76,16 +81,21 @@ impl Fleet {
     /// The rights or tools for a stage are missing; the server does not start (the error says where its log is).
     pub fn open(config: FleetConfig) -> anyhow::Result<Self> {
         let cleanup_cgroups = config.machines.iter().map(|name| format!("countermand/{}", slice(name))).collect();
-        let countermand_group = crate::stage::cgroup_folder("countermand")?.filter(|folder| !folder.exists());
-        let stage =
-            Stage::open(StageConfig { program: config.program.clone(), rights: config.rights, cleanup_cgroups })?;
+        let countermand_group = crate::stage::cgroup_folder("countermand")?.is_some_and(|folder| !folder.exists());
+        let stage = Stage::open(StageConfig {
+            program: config.program.clone(),
+            rights: config.rights,
+            cleanup_cgroups,
+            // Ours, if it was not there before; another agent's groups in it keep it in place.
+            cgroups_if_empty: countermand_group.then(|| "countermand".to_string()).into_iter().collect(),
+        })?;
         let data_dir = config.dir.join("server");
         let app: AppSecret = serde_json::from_str(&run_here(
             &config.program,
             &["app", "add", "fleet", "--all", "--json", "--data-dir", &data_dir.to_string_lossy()],
         )?)?;
         let api = stage.expose(API_PORT)?;
-        let mut fleet = Self { stage, config, app, api, server: None, agents: BTreeMap::new(), countermand_group };
+        let mut fleet = Self { stage, config, app, api, server: None, agents: BTreeMap::new() };
         fleet.start_server()?;
         Ok(fleet)
     }
@@ -136,30 +146,40 @@ impl Fleet {
     /// # Errors
     /// It does not.
     pub fn start_server(&mut self) -> anyhow::Result<()> {
-        ensure!(self.server.is_none(), "the server runs already");
-        let mut argv = vec![self.config.program.to_string_lossy().into_owned(), "serve".into()];
-        for (flag, value) in [
-            ("--data-dir", self.data_dir().to_string_lossy().into_owned()),
-            ("--api-listen", format!("0.0.0.0:{API_PORT}")),
-            ("--agent-listen", format!("0.0.0.0:{AGENT_PORT}")),
-            ("--public-name", crate::stage::HUB_IPV4.to_string()),
-        ] {
-            argv.extend([flag.into(), value]);
-        }
-        argv.extend(self.config.server_args.iter().cloned());
-        let log_path = self.log("server");
-        let pid = self.stage.spawn(&Place::Hub, Program { argv, env: vec![], log_path: log_path.clone() })?;
-        self.server = Some(pid);
+        let pid = self.launch_server(&[])?;
         let deadline = Instant::now() + READY_WITHIN;
         while !self.answers() {
             let ended = self.stage.wait(pid, Duration::ZERO)?;
             if ended.is_some() || Instant::now() > deadline {
-                let said = std::fs::read_to_string(&log_path).unwrap_or_default();
+                let said = std::fs::read_to_string(self.log("server")).unwrap_or_default();
                 bail!("the server did not start ({ended:?}); it said: {}", said.trim());
             }
             std::thread::sleep(LOOK_EVERY);
         }
         Ok(())
+    }
+
+    /// Starts the server and does not wait. `env` is added to its environment. Returns its process id on the stage.
+    ///
+    /// # Errors
+    /// It runs already, or cannot be started.
+    pub fn launch_server(&mut self, env: &[(String, String)]) -> anyhow::Result<u32> {
+        ensure!(self.server.is_none(), "the server runs already");
+        let mut argv = vec![self.config.program.to_string_lossy().into_owned(), "serve".into()];
+        let agents = if self.config.relayed { AGENTS_BEHIND.to_string() } else { format!("0.0.0.0:{AGENT_PORT}") };
+        for (flag, value) in [
+            ("--data-dir", self.data_dir().to_string_lossy().into_owned()),
+            ("--api-listen", format!("0.0.0.0:{API_PORT}")),
+            ("--agent-listen", agents),
+            ("--public-name", crate::stage::HUB_IPV4.to_string()),
+        ] {
+            argv.extend([flag.into(), value]);
+        }
+        argv.extend(self.config.server_args.iter().cloned());
+        let program = Program { argv, env: env.to_vec(), log_path: self.log("server") };
+        let pid = self.stage.spawn(&Place::Hub, program)?;
+        self.server = Some(pid);
+        Ok(pid)
     }
 
     /// Sends the server a signal and waits for its end.
@@ -171,6 +191,36 @@ impl Fleet {
         self.stage.kill(pid, signal)?;
         self.stage.wait(pid, END_WITHIN)?.context("the server does not end")?;
         Ok(())
+    }
+
+    /// Whether the server was started and is not known to have ended.
+    pub fn server_runs(&self) -> bool {
+        self.server.is_some()
+    }
+
+    /// Whether a machine's agent was started and is not known to have ended.
+    pub fn agent_runs(&self, name: &str) -> bool {
+        self.agents.contains_key(name)
+    }
+
+    /// Sends the server a signal and does not wait: to pause it, or to let it go on.
+    ///
+    /// # Errors
+    /// It does not run.
+    pub fn signal_server(&self, signal: Signal) -> anyhow::Result<()> {
+        self.stage.kill(self.server.context("the server does not run")?, signal)
+    }
+
+    /// Waits for the server's end; `None` if it still runs after `timeout`.
+    ///
+    /// # Errors
+    /// It was never started.
+    pub fn wait_server(&mut self, timeout: Duration) -> anyhow::Result<Option<Exit>> {
+        let exit = self.stage.wait(self.server.context("the server does not run")?, timeout)?;
+        if exit.is_some() {
+            self.server = None;
+        }
+        Ok(exit)
     }
 
     /// Adds a machine. Its agent is not started.
@@ -272,12 +322,7 @@ impl Fleet {
     /// # Errors
     /// That cannot be found out.
     pub fn close(self) -> anyhow::Result<Leftovers> {
-        let leftovers = self.stage.close()?;
-        if let Some(folder) = self.countermand_group {
-            // Ours, since it was not there before; another agent's groups in it keep it in place.
-            let _ = std::fs::remove_dir(folder);
-        }
-        Ok(leftovers)
+        self.stage.close()
     }
 
     /// Whether the server answers at all; TLS is for the client to check.

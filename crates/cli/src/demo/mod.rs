@@ -98,6 +98,7 @@ fn open(dir: &Path, rights: Rights) -> anyhow::Result<Play> {
         // Answered at once, so that the state between request and proof can be seen.
         server_args: ["--cancel-wait-ms", "0", "--no-limits"].map(str::to_string).to_vec(),
         enrol_uses: 1,
+        relayed: false,
     })?;
     let client = fleet.client()?;
     Ok(Play { fleet, client, marks })

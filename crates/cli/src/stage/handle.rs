@@ -41,6 +41,8 @@ pub struct StageConfig {
     /// Groups that agents on the stage make, relative to the root of the cgroup2 tree. At the end
     /// what is in them is killed and they are removed, with all groups below.
     pub cleanup_cgroups: Vec<String>,
+    /// Groups that are removed after those if nothing is left in them.
+    pub cgroups_if_empty: Vec<String>,
 }
 
 impl StageConfig {
@@ -54,6 +56,7 @@ impl StageConfig {
             program: std::env::current_exe().context("cannot find the running program")?,
             rights: if is_root { Rights::Root } else { Rights::UserNamespace },
             cleanup_cgroups: Vec::new(),
+            cgroups_if_empty: Vec::new(),
         })
     }
 }
@@ -80,6 +83,7 @@ impl Stage {
     /// If the rights for it are missing (the error names what to change), or `ip` is.
     pub fn open(config: StageConfig) -> anyhow::Result<Self> {
         cgroups::folders(&config.cleanup_cgroups)?;
+        cgroups::folders(&config.cgroups_if_empty)?;
         let mut traces = Traces::before(&config.cleanup_cgroups)?;
         let (ours, theirs) = UnixStream::pair().context("cannot make a socket pair")?;
         let mut command = Command::new(&config.program);
@@ -106,7 +110,8 @@ impl Stage {
         };
         thread::Builder::new().name("stage-answers".to_owned()).spawn(move || reading.read_all(from))?;
         // A stage that died at birth says why in its answer; that counts, not the broken pipe.
-        let _ = stage.send(&Setup { cleanup_cgroups: config.cleanup_cgroups });
+        let _ =
+            stage.send(&Setup { cleanup_cgroups: config.cleanup_cgroups, cgroups_if_empty: config.cgroups_if_empty });
         received(&opening, OPEN_TIME_MAX).context("cannot open a stage")?;
         traces.remember(stage.birth.id())?;
         stage.traces = traces;

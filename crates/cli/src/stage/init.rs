@@ -168,6 +168,10 @@ impl Init {
         for folder in cgroups::folders(&setup.cleanup_cgroups)? {
             outcome = outcome.and(cgroups::remove(&folder));
         }
+        for folder in cgroups::folders(&setup.cgroups_if_empty)? {
+            // Not empty means: somebody else's too.
+            let _ = std::fs::remove_dir(folder);
+        }
         if let Some(sockets) = lock(&self.sockets).take() {
             outcome = outcome.and(sockets.close().context("cannot remove the relays' sockets"));
         }

@@ -80,6 +80,8 @@ pub enum Link {
 pub(super) struct Setup {
     /// Groups to be emptied and removed at the end, relative to the cgroup2 mount.
     pub(super) cleanup_cgroups: Vec<String>,
+    /// Groups to be removed after those if they are empty.
+    pub(super) cgroups_if_empty: Vec<String>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
