@@ -47,7 +47,7 @@ enum Others {
     AnyBut(&'static [&'static str]),
 }
 
-const CRATES: [CrateRule; 9] = [
+const CRATES: [CrateRule; 10] = [
     CrateRule { name: "domain", ours: &[], ours_in_tests: &[], others: Others::Only(&["serde", "sha2", "uuid"]) },
     CrateRule {
         name: "protocol",
@@ -81,6 +81,12 @@ const CRATES: [CrateRule; 9] = [
     },
     CrateRule {
         name: "sim",
+        ours: &["domain", "protocol", "store", "server", "agent"],
+        ours_in_tests: &[],
+        others: Others::AnyBut(&[]),
+    },
+    CrateRule {
+        name: "hostile",
         ours: &["domain", "protocol", "store", "server", "agent"],
         ours_in_tests: &[],
         others: Others::AnyBut(&[]),

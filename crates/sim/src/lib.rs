@@ -11,4 +11,5 @@ pub mod model;
 #[cfg(feature = "mutants")]
 pub mod mutants;
 pub mod search;
+pub mod simulation;
 pub mod story;

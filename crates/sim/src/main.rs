@@ -1,4 +1,4 @@
-//! `proof`: checks the protocol within bounds, and that the check bites.
+//! `proof`: checks the protocol within bounds, simulates the whole from seeds, and sees that both checks bite.
 
 use domain::mutant::Mutant;
 use sim::bounds::{CHECKED, DEEP, ENDS, Run};
@@ -6,30 +6,41 @@ use sim::model::Protocol;
 use sim::model::rules::Rule;
 use sim::model::sights::SIGHTS;
 use sim::search::{STATES_MAX, stuck};
+use sim::simulation::report;
 use sim::story;
 use stateright::{Checker as _, Model as _};
 use std::process::ExitCode;
 use std::time::Instant;
 
 const USAGE: &str = "\
-proof [model [--deep] | mutants | replay MUTANT]
+proof [model [--deep] | mutants | replay MUTANT | simulate [--seeds N] [--from SEED] [--engine memory|sqlite]
+       | film SEED [--engine memory|sqlite] [--mutant NAME] | scenarios | inject]
 
-  model    the rules in every state within the bounds, and a way to an end from each of them;
-           --deep: tens of millions of states
-  mutants  every fault that can be switched on is found (build with the feature mutants)
-  replay   the shortest way to what a fault breaks, with the journal
-  nothing  model, then mutants
+  model      the rules in every state within the bounds, and a way to an end from each of them;
+             --deep: tens of millions of states
+  mutants    every fault that can be switched on is found, by the model and by the simulator (build with the feature
+             mutants)
+  replay     the shortest way to what a fault breaks, with the journal
+  simulate   the real core, store and worker over a host, network, disk and clocks that fail: one run for each seed
+  film       one run, step by step, with everything that changes
+  scenarios  the bugs that every cancel feature repeats, each as a story
+  inject     every call that can fail fails once
+  nothing    all of these but the deep model and the single replays
 ";
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
     let passed = match args.as_slice() {
-        [] => model(&CHECKED) & mutants(),
+        [] => model(&CHECKED) & mutants() & report::simulate(&[]) & report::scenarios() & report::inject(),
         ["model"] => model(&CHECKED),
         ["model", "--deep"] => model(&DEEP),
         ["mutants"] => mutants(),
         ["replay", name] => replay(name),
+        ["simulate", options @ ..] => report::simulate(options),
+        ["film", seed, options @ ..] => film(seed, options),
+        ["scenarios"] => report::scenarios(),
+        ["inject"] => report::inject(),
         _ => {
             eprint!("{USAGE}");
             false
@@ -74,7 +85,7 @@ fn rules_hold(run: &Run) -> (bool, usize) {
     let missing: Vec<&str> = SIGHTS.iter().map(|(name, _)| *name).filter(|name| !found.contains_key(name)).collect();
     let reached: Vec<&str> = SIGHTS.iter().map(|(name, _)| *name).filter(|name| found.contains_key(name)).collect();
     println!("  {} rules; of {} sights reached: {}", Rule::ALL.len(), SIGHTS.len(), reached.join("; "));
-    for name in missing.iter().filter(|_| run.sights) {
+    for name in missing.iter().filter(|name| run.must_reach(name)) {
         println!("  NOT REACHED {name}");
         passed = false;
     }
@@ -101,10 +112,25 @@ fn mutants() -> bool {
         passed &= by.is_some();
         let by = by.unwrap_or_else(|| "NOT CAUGHT".into());
         let (steps, states) = (found.way.len(), found.states);
-        println!("mutant {}: {by}; {steps} steps, {states} states, {:.1?}", mutant.name(), began.elapsed());
+        println!("mutant {}", mutant.name());
+        println!("  by the model: {by}; {steps} steps, {states} states, {:.1?}", began.elapsed());
+        passed &= report::hunt(mutant);
         print!("{}", story::words(&found.way));
     }
     passed
+}
+
+/// The film of one seed, under a mutant if one is named.
+#[cfg(feature = "mutants")]
+fn film(seed: &str, options: &[&str]) -> bool {
+    match options {
+        [rest @ .., "--mutant", name] => {
+            let Some(mutant) = Mutant::parse(name) else { return replay(name) };
+            domain::mutant::set(Some(mutant));
+            report::film(seed, rest)
+        }
+        _ => report::film(seed, options),
+    }
 }
 
 #[cfg(feature = "mutants")]
@@ -118,6 +144,11 @@ fn replay(name: &str) -> bool {
     println!("{}", sim::mutants::caught(&found).unwrap_or_else(|| "NOT CAUGHT".into()));
     print!("{}", story::details(&found.way));
     true
+}
+
+#[cfg(not(feature = "mutants"))]
+fn film(seed: &str, options: &[&str]) -> bool {
+    report::film(seed, options)
 }
 
 #[cfg(not(feature = "mutants"))]

@@ -2,6 +2,7 @@
 
 mod agent;
 mod crew;
+mod elsewhere;
 pub mod kept;
 pub mod message;
 pub mod rules;
@@ -42,6 +43,10 @@ pub struct Bounds {
     pub cancels: u8,
     /// So many of the actions, from the first, may run out of time.
     pub deadlines: u8,
+    /// Looks of the sweep that are acted upon only later, when the action may have moved on.
+    pub slow_sweeps: u8,
+    /// Enrolments of the machine again under its own record; the agent of the earlier one may go on beside it.
+    pub reenrolments: u8,
 }
 
 /// What is requested of the machine.
@@ -66,7 +71,11 @@ pub struct Protocol {
     disks: Pool<Disk>,
     processes: Pool<Process>,
     sent: Pool<Vec<message::Message>>,
+    hosts: Pool<state::Host>,
 }
+
+/// The number of a first enrolment.
+const FIRST: u8 = 1;
 
 impl Plan {
     /// All of them.
@@ -90,7 +99,7 @@ impl Protocol {
     /// The protocol for this plan within these bounds; `with_sights`: also looks for what must be reached.
     pub fn new(plan: Plan, bounds: Bounds, with_sights: bool) -> Self {
         let (rows, disks, processes, sent) = (Pool::new(), Pool::new(), Pool::new(), Pool::new());
-        Self { bounds, plan, with_sights, rows, disks, processes, sent }
+        Self { bounds, plan, with_sights, rows, disks, processes, sent, hosts: Pool::new() }
     }
 
     /// The bounds.
@@ -116,6 +125,7 @@ impl Protocol {
         let process = Process {
             grantee: Grantee::new(journal_id(0)),
             link: Link::Down,
+            session: 0,
             jobs: vec![],
             stop: 0,
             began: 0,
@@ -123,12 +133,15 @@ impl Protocol {
         };
         State {
             session: 0,
+            incarnation: FIRST,
             seen: None,
             noticed: false,
             rows: self.rows.keep(rows.collect()),
             disk: self.disks.keep(Disk { journal: 0, entries: vec![] }),
             process: Some(self.processes.keep(process)),
             marks: Default::default(),
+            enrolled: FIRST,
+            elsewhere: None,
             // Offers are hints: anybody may forge them, and nothing may hang on them.
             sent: self.sent.keep((0..count).map(|action| message::Message::Offer { action }).collect()),
             shown: 0,
@@ -145,14 +158,21 @@ impl Protocol {
             return out;
         }
         self.server_steps(state, &mut out);
-        self.stream_steps(state, &mut out);
-        self.agent_steps(state, &mut out);
-        self.crew_steps(state, &mut out);
+        self.reenrol_steps(state, &mut out);
+        self.host_steps(state, &mut out);
+        self.steps_elsewhere(state, &mut out);
         for (_, next) in &mut out {
             rules::judge(next);
         }
         out.retain(|(_, next)| next != state);
         out
+    }
+
+    /// Everything that can happen on the host that is looked at, and between it and the server.
+    fn host_steps(&self, state: &State, out: &mut Vec<(Step, State)>) {
+        self.stream_steps(state, out);
+        self.agent_steps(state, out);
+        self.crew_steps(state, out);
     }
 }
 

@@ -1,6 +1,6 @@
 //! Every mutant must be caught: by a broken rule, or by states from which no end can be reached.
 
-use crate::bounds::{MUTANT, MUTANT_ENDS, MUTANT_PAIR};
+use crate::bounds::{ENROLLED_AGAIN, MUTANT, MUTANT_ENDS, MUTANT_PAIR, SLOW_SWEEP};
 use crate::model::{Plan, Protocol};
 use crate::search::{Found, STATES_MAX, shortest_breach, stuck};
 use domain::mutant::{Mutant, set};
@@ -16,6 +16,8 @@ pub fn hunt(mutant: Mutant) -> Found {
 fn found(mutant: Mutant) -> Found {
     let (plan, bounds) = match mutant {
         Mutant::NoClassGuard => (Plan::TwoActions, MUTANT_PAIR),
+        Mutant::OldIncarnationTrusted | Mutant::GrantOutlivesEnrolment => (Plan::Reversible, ENROLLED_AGAIN),
+        Mutant::ExpiryOfWhatMovedOn => (Plan::Reversible, SLOW_SWEEP),
         _ => (Plan::Reversible, MUTANT),
     };
     let breach = shortest_breach(&Protocol::new(plan, bounds, false), STATES_MAX);

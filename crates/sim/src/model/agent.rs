@@ -16,13 +16,14 @@ impl Protocol {
     /// Everything the agent does by itself, and everything it can hear.
     pub(super) fn agent_steps(&self, state: &State, out: &mut Vec<(Step, State)>) {
         let Some(process) = &state.process else { return self.start_steps(state, out) };
-        if process.link == Link::Down && state.session < self.bounds.sessions && !state.set_back_unseen() {
+        let may_dial = state.is_current() && state.session < self.bounds.sessions && !state.set_back_unseen();
+        if process.link == Link::Down && may_dial {
             out.push((Step::whole(What::Dial), self.dialled(state, (**process).clone())));
         }
         if process.link != Link::Down {
             let before = self.forsaken(state);
             let mut process = (**process).clone();
-            process.link = Link::Down;
+            (process.link, process.session) = (Link::Down, 0);
             process.claims = Default::default();
             self.feed(&before, process, What::Disconnect, Input::SessionLost, out);
         }
@@ -41,8 +42,9 @@ impl Protocol {
         self.sweep(&mut swept);
         match Grantee::boot(journal_id(state.disk.journal), &state.disk.entries, NOW) {
             Ok((grantee, outputs)) => {
+                let link = Link::Down;
                 let process =
-                    Process { grantee, link: Link::Down, jobs: vec![], stop: 0, began: 0, claims: Default::default() };
+                    Process { grantee, link, session: 0, jobs: vec![], stop: 0, began: 0, claims: Default::default() };
                 self.carry(&swept, &process, What::Boot, &outputs, out);
             }
             Err(_) => {
@@ -60,7 +62,7 @@ impl Protocol {
         if attempt >= self.bounds.claims {
             return;
         }
-        let input = Input::Offered { action: action_id(index), nonce: nonce(state.session, attempt) };
+        let input = Input::Offered { action: action_id(index), nonce: nonce(process.session, attempt) };
         let mut grantee = process.grantee.clone();
         let mut outputs = grantee.step(input.clone(), NOW);
         let mut what = what;
@@ -108,7 +110,7 @@ impl Protocol {
         }
         for done in 1..outputs.len() {
             let until = self.carried(state, process, &outputs[..done]);
-            let cut = |spawned| Step { what, cut: Some(Cut { done: done as u8, spawned }) };
+            let cut = |spawned| Step { cut: Some(Cut { done: done as u8, spawned }), ..Step::whole(what) };
             out.push((cut(false), self.crashed(&until)));
             // What was begun may have come further than telling of it: its process lives, and the agent does not.
             if let Output::Do(action, Task::Run(_, step, _)) = outputs[done - 1] {
@@ -134,7 +136,7 @@ impl Protocol {
                     if let Say::Final { action, testimony } = say {
                         rules::judge_report(&mut state, testimony, action_index(*action));
                     }
-                    if let Some(message) = said(say, state.disk.journal) {
+                    if let Some(message) = said(say, state.disk.journal, state.enrolled) {
                         self.send(&mut state, message);
                     }
                 }
@@ -160,10 +162,10 @@ impl Protocol {
     /// A link is given up: a replica may still have its Hello in hand.
     fn forsaken(&self, state: &State) -> State {
         let mut state = state.clone();
-        let link = state.process.as_ref().map(|process| process.link.clone());
-        if let Some(Link::Dialling { went_back, .. }) = link {
-            let hello = Message::Hello { session: state.session, journal: state.disk.journal, went_back };
-            self.send(&mut state, hello);
+        let Some(process) = state.process.clone() else { return state };
+        if let Link::Dialling { went_back, .. } = process.link {
+            let (session, journal, of) = (process.session, state.disk.journal, state.enrolled);
+            self.send(&mut state, Message::Hello { session, journal, went_back, of });
         }
         state
     }
@@ -178,6 +180,7 @@ impl Protocol {
         }
         after.session += 1;
         process.link = Link::Dialling { listed: process.grantee.listed(), went_back };
+        process.session = after.session;
         after.process = Some(self.processes.keep(process));
         after
     }
@@ -196,6 +199,9 @@ impl Protocol {
     /// The journal is lost, or set back to before what the server last saw of it: what it cannot notice is beyond the
     /// fault model.
     fn journal_faults(&self, state: &State, out: &mut Vec<(Step, State)>) {
+        if state.enrolled != state.incarnation {
+            return;
+        }
         if state.spent.wipes < self.bounds.wipes {
             let mut after = state.clone();
             after.spent.wipes += 1;

@@ -33,6 +33,8 @@ pub enum Message {
         attempt: u8,
         /// The claiming journal.
         journal: u8,
+        /// By the enrolment whose certificate it came with.
+        of: u8,
     },
     /// To the agent: begin.
     Grant {
@@ -44,11 +46,15 @@ pub enum Message {
         session: u8,
         /// Which claim of that session.
         attempt: u8,
+        /// To the enrolment on whose stream it was said.
+        of: u8,
     },
     /// To the agent: not now, or never.
     Deny {
         /// Which action.
         action: u8,
+        /// To the enrolment on whose stream it was said.
+        of: u8,
     },
     /// To the agent: stop it, or never begin it.
     Abort {
@@ -56,6 +62,8 @@ pub enum Message {
         action: u8,
         /// The grant it speaks of.
         epoch: u8,
+        /// To the enrolment on whose stream it was said.
+        of: u8,
     },
     /// To the server: the end.
     Final {
@@ -69,6 +77,8 @@ pub enum Message {
         end: End,
         /// Whether something is listed that cannot be undone.
         residue: bool,
+        /// By the enrolment whose certificate it came with.
+        of: u8,
     },
     /// To the agent: the testimony is kept.
     Acknowledge {
@@ -76,6 +86,8 @@ pub enum Message {
         action: u8,
         /// The grant it speaks of.
         epoch: u8,
+        /// To the enrolment on whose stream it was said.
+        of: u8,
     },
     /// A Hello that a replica still has in hand although its stream is gone.
     Hello {
@@ -85,6 +97,15 @@ pub enum Message {
         journal: u8,
         /// Whether that had gone back in time.
         went_back: bool,
+        /// By the enrolment whose certificate it came with.
+        of: u8,
+    },
+    /// Within the server: the sweep saw that an action is overdue, and has not acted on it yet.
+    Overdue {
+        /// Which action.
+        action: u8,
+        /// The machine's newest session, if the action was open; 0: it was Pending.
+        silent_in: u8,
     },
 }
 
@@ -99,6 +120,22 @@ pub enum End {
     Undone,
     /// Did not finish.
     Broke,
+}
+
+impl Message {
+    /// The enrolment on whose stream the agent hears it; none for what anybody may say, and for what is not for agents.
+    pub fn stream(&self) -> Option<u8> {
+        match *self {
+            Self::Grant { of, .. } | Self::Deny { of, .. } | Self::Abort { of, .. } | Self::Acknowledge { of, .. } => {
+                Some(of)
+            }
+            Self::Offer { .. }
+            | Self::Claim { .. }
+            | Self::Final { .. }
+            | Self::Hello { .. }
+            | Self::Overdue { .. } => None,
+        }
+    }
 }
 
 /// The id of the action with this index.
@@ -138,14 +175,15 @@ pub fn nonce(session: u8, attempt: u8) -> Nonce {
     Nonce(bytes)
 }
 
-/// What an agent with this journal says; `None` for what changes nothing anywhere.
-pub fn said(say: &Say, journal: u8) -> Option<Message> {
+/// What an agent with this journal and of this enrolment says; `None` for what changes nothing anywhere.
+pub fn said(say: &Say, journal: u8, of: u8) -> Option<Message> {
     match say {
         Say::Claim { session, action, nonce } => Some(Message::Claim {
             action: action_index(*action) as u8,
             session: small(*session),
             attempt: nonce.0[1],
             journal,
+            of,
         }),
         Say::Phase { .. } => None,
         Say::Final { action, testimony } => Some(Message::Final {
@@ -154,6 +192,7 @@ pub fn said(say: &Say, journal: u8) -> Option<Message> {
             journal: journal_number(testimony.journal),
             end: End::of(&testimony.ending),
             residue: !testimony.residue.is_empty(),
+            of,
         }),
     }
 }

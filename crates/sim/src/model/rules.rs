@@ -2,7 +2,7 @@
 
 use super::Protocol;
 use super::message::{action_id, journal_number, small};
-use super::state::{Job, State};
+use super::state::{Job, Marks, State};
 use domain::action::{Action, CancelProof, State as Stand, TimedOutWhy};
 use domain::grantee::Record;
 use domain::testimony::Ending;
@@ -42,11 +42,15 @@ pub enum Rule {
     NothingBeforeWelcome,
     /// I16.
     OneOpenOfAClass,
+    /// I9, across enrolments.
+    EnrolmentEndsGrants,
+    /// I9, of the sweep.
+    SilentIsSaidOfTheSilentOnly,
 }
 
 impl Rule {
     /// All of them.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 17] = [
         Self::NothingBeginsAfterCancelled,
         Self::FinalIsFinal,
         Self::CancelledIsClean,
@@ -62,11 +66,13 @@ impl Rule {
         Self::NewestSessionClaims,
         Self::NothingBeforeWelcome,
         Self::OneOpenOfAClass,
+        Self::EnrolmentEndsGrants,
+        Self::SilentIsSaidOfTheSilentOnly,
     ];
 
     /// Its bit in [`State::broken`].
-    pub const fn bit(self) -> u16 {
-        1 << self as u16
+    pub const fn bit(self) -> u32 {
+        1 << self as u32
     }
 
     /// In words.
@@ -84,9 +90,11 @@ impl Rule {
             Self::OnlyTheGranteeTestifies => "I9 only the grant's journal ends an action",
             Self::LostIsSaidOfTheLostOnly => "I9 a journal is called lost only if it is",
             Self::CancelStays => "I10 an accepted cancel stays, the first one",
-            Self::NewestSessionClaims => "I11 only the newest session claims",
+            Self::NewestSessionClaims => "I11 only the newest session of the current enrolment claims",
             Self::NothingBeforeWelcome => "I12 nothing begins before Welcome",
             Self::OneOpenOfAClass => "I16 at most one open action of a class",
+            Self::EnrolmentEndsGrants => "I9 what an earlier enrolment was granted ends with it",
+            Self::SilentIsSaidOfTheSilentOnly => "I9 a machine is called silent only if it was, since it was looked at",
         }
     }
 }
@@ -114,11 +122,18 @@ pub fn properties(with_sometimes: bool) -> Vec<Property<Protocol>> {
         NewestSessionClaims,
         NothingBeforeWelcome,
         OneOpenOfAClass,
+        EnrolmentEndsGrants,
+        SilentIsSaidOfTheSilentOnly,
     ];
     if with_sometimes {
         all.extend(super::sights::SIGHTS.map(|(name, seen)| Property::sometimes(name, seen)));
     }
     all
+}
+
+/// Whether an action is another than it was.
+pub fn moved(before: &Action, after: &Action) -> bool {
+    before.state != after.state
 }
 
 /// What a commit may not do.
@@ -135,7 +150,7 @@ pub fn judge_commit(state: &mut State, before: &Action, after: &Action) {
     if let Stand::Granted { grant } = &after.state {
         let (old, index) = (before.state.grant(), super::message::action_index(after.id));
         let again = old.is_none_or(|old| old.epoch < grant.epoch && old.journal == grant.journal);
-        let begun = state.marks[index].starts != [0; 2];
+        let begun = state.all_marks(index).any(|marks| marks.starts != [0; 2]);
         let from = matches!(before.stage(), Stage::Pending | Stage::Granted);
         if !again || begun || !from || before.state.cancel().is_some() {
             state.breaks(Rule::GrantsRise);
@@ -181,20 +196,25 @@ pub fn judge(state: &mut State) {
         if accepted && !cancel {
             state.breaks(Rule::CancelStays);
         }
-        let marks = state.marks[index];
-        let clean =
-            marks.child.is_none() && marks.standing == 0 && (marks.made & !reversible(state, index) == 0 || residue);
+        let bits = reversible(state, index);
+        let is_clean =
+            |marks: Marks| marks.child.is_none() && marks.standing == 0 && (marks.made & !bits == 0 || residue);
+        let clean = state.all_marks(index).all(is_clean);
         if !clean && (shown || stage == Stage::Cancelled) {
             state.breaks(Rule::CancelledIsClean);
         }
         if !clean && stage == Stage::Failed {
             state.breaks(Rule::FailedIsClean);
         }
-        if marks.starts.iter().any(|starts| *starts > 1) {
+        let starts = state.all_marks(index).map(|marks| marks.starts);
+        if starts
+            .reduce(|one, other| [one[0] + other[0], one[1] + other[1]])
+            .is_some_and(|all| all.iter().any(|of| *of > 1))
+        {
             state.breaks(Rule::AtMostOnce);
         }
         let all = (1u8 << state.row(index).body.steps()) - 1;
-        let there = marks.made == all && marks.standing == all & reversible(state, index);
+        let there = state.all_marks(index).any(|marks| marks.made == all && marks.standing == all & bits);
         // A machine that was set back in time undoes what it no longer knows that it finished.
         let set_back = state.spent.rollbacks > 0;
         if stage == Stage::Succeeded && !(there && finished) && !set_back {

@@ -3,19 +3,19 @@
 
 use super::Protocol;
 use super::message::{Message, NOW, action_id, action_index, journal_id, journal_seen, nonce, small, testimony};
-use super::rules;
+use super::rules::{self, Rule};
 use super::state::{Link, State};
 use super::step::{Step, What};
 use domain::Stage;
 use domain::action::{Action, State as Stand};
-use domain::decide::{Change, Decision, Event, Tell, decide};
+use domain::decide::{Change, Decision, Event, Overdue, Tell, decide};
 use domain::grantee::Input;
 use domain::hello::{self, Outstanding};
 use domain::ids::Epoch;
 use domain::mutant::{Mutant, is_on};
 
 /// What a decision came to, for the stream that asked.
-enum Told {
+pub(super) enum Told {
     /// Decided, and to be told so.
     Tell(Tell),
     /// The session is not the newest, or something of the class is in the way, or the event is refused.
@@ -24,7 +24,7 @@ enum Told {
 
 impl Protocol {
     /// Decides and commits, as the server's use cases do.
-    fn commit(&self, state: &mut State, index: usize, event: Event) -> Told {
+    pub(super) fn commit(&self, state: &mut State, index: usize, event: Event) -> Told {
         match decide(state.row(index), event, NOW) {
             Ok(Decision::Change(change, tell)) => {
                 if self.needs_are_met(state, &change) {
@@ -46,7 +46,10 @@ impl Protocol {
         let index = action_index(change.action.id);
         let in_the_way = |(other, row): (usize, &Action)| {
             let live = !row.stage().is_final();
-            other != index && row.kind().class() == needs.class && live && (row.stage().is_open() || other < index)
+            other != index
+                && Some(row.kind().class()) == needs.class
+                && live
+                && (row.stage().is_open() || other < index)
         };
         fenced && (is_on(Mutant::NoClassGuard) || !state.rows.iter().enumerate().any(in_the_way))
     }
@@ -93,8 +96,15 @@ impl Protocol {
             }
             if action < self.bounds.deadlines && !stage.is_final() {
                 let mut after = state.clone();
-                self.commit(&mut after, index, Event::DeadlinePassed);
+                let silent_in = if stage.is_open() { state.session } else { 0 };
+                self.expire(&mut after, index, silent_in);
                 out.push((Step::whole(What::Deadline(action)), after));
+                if state.spent.slow_sweeps < self.bounds.slow_sweeps {
+                    let mut later = state.clone();
+                    later.spent.slow_sweeps += 1;
+                    self.send(&mut later, Message::Overdue { action, silent_in });
+                    out.push((Step::whole(What::Looks(action)), later));
+                }
             }
             if stage == Stage::Cancelled && is_on(Mutant::StoreLosesCommit) {
                 let mut after = state.clone();
@@ -107,18 +117,27 @@ impl Protocol {
         for message in state.sent.iter() {
             let mut after = state.clone();
             match *message {
-                Message::Claim { action, session, attempt, journal } => {
-                    self.claim(&mut after, usize::from(action), session, attempt, journal);
+                Message::Claim { action, of, .. } => {
+                    self.claim(&mut after, *message);
+                    after.judge_mover(state, usize::from(action), of, Rule::NewestSessionClaims);
                 }
-                Message::Final { action, epoch, journal, end, residue } => {
+                Message::Final { action, epoch, journal, end, residue, of } => {
+                    // What an earlier enrolment says is not heard at all.
+                    if !hello::is_current(u32::from(state.incarnation), u32::from(of)) {
+                        continue;
+                    }
                     let words = testimony(epoch, journal, end, residue);
                     if let Told::Tell(Tell::Acknowledge) =
                         self.commit(&mut after, usize::from(action), Event::Reported(words))
                     {
-                        self.send(&mut after, Message::Acknowledge { action, epoch });
+                        self.send(&mut after, Message::Acknowledge { action, epoch, of });
                     }
+                    after.judge_mover(state, usize::from(action), of, Rule::OnlyTheGranteeTestifies);
                 }
-                Message::Hello { session, journal, went_back } => self.disown(&mut after, session, journal, went_back),
+                Message::Hello { session, journal, went_back, .. } => {
+                    self.disown(&mut after, session, journal, went_back);
+                }
+                Message::Overdue { action, silent_in } => self.expire(&mut after, usize::from(action), silent_in),
                 _ => continue,
             }
             out.push((Step::whole(What::Arrives(*message)), after));
@@ -134,7 +153,20 @@ impl Protocol {
         }
     }
 
-    fn claim(&self, state: &mut State, index: usize, session: u8, attempt: u8, journal: u8) {
+    /// The time of an action was up when the sweep looked: Pending, or (not 0) its machine silent in this session.
+    fn expire(&self, state: &mut State, index: usize, silent_in: u8) {
+        let session = Epoch(u64::from(silent_in));
+        let overdue = if silent_in == 0 { Overdue::NotGranted } else { Overdue::Silent { session } };
+        let before = state.row(index).clone();
+        self.commit(state, index, Event::DeadlinePassed(overdue));
+        if rules::moved(&before, state.row(index)) && before.stage().is_open() && silent_in != state.session {
+            state.breaks(Rule::SilentIsSaidOfTheSilentOnly);
+        }
+    }
+
+    fn claim(&self, state: &mut State, claim: Message) {
+        let Message::Claim { action, session, attempt, journal, of } = claim else { return };
+        let index = usize::from(action);
         let event = Event::Claimed { session: Epoch(u64::from(session)), journal: journal_id(journal) };
         let told = if is_on(Mutant::StaleReplicaGrants) {
             let mut remembered = state.row(index).clone();
@@ -151,11 +183,12 @@ impl Protocol {
         } else {
             self.commit(state, index, event)
         };
-        let action = index as u8;
         let answer = match told {
-            Told::Tell(Tell::Grant(grant)) => Message::Grant { action, epoch: small(grant.epoch), session, attempt },
-            Told::Tell(Tell::Abort(epoch)) => Message::Abort { action, epoch: small(epoch) },
-            Told::Tell(_) | Told::No => Message::Deny { action },
+            Told::Tell(Tell::Grant(grant)) => {
+                Message::Grant { action, epoch: small(grant.epoch), session, attempt, of }
+            }
+            Told::Tell(Tell::Abort(epoch)) => Message::Abort { action, epoch: small(epoch), of },
+            Told::Tell(_) | Told::No => Message::Deny { action, of },
         };
         self.send(state, answer);
     }
@@ -176,7 +209,7 @@ impl Protocol {
         match &process.link {
             Link::Dialling { listed, went_back } => {
                 let mut after = state.clone();
-                self.disown(&mut after, state.session, state.disk.journal, *went_back);
+                self.disown(&mut after, process.session, state.disk.journal, *went_back);
                 let verdict = |item: &domain::grantee::Listed| {
                     let row = after.rows.get(action_index(item.action));
                     (item.action, hello::verdict(row, item))
@@ -189,26 +222,32 @@ impl Protocol {
             }
             Link::Answered { verdicts } => {
                 let mut process = (**process).clone();
-                let input = Input::Welcome { session: Epoch(u64::from(state.session)), verdicts: verdicts.clone() };
+                let session = Epoch(u64::from(process.session));
+                let input = Input::Welcome { session, verdicts: verdicts.clone() };
                 process.link = Link::Open;
                 process.claims = Default::default();
                 self.feed(state, process, What::Welcome, input, out);
             }
-            Link::Open => self.outstanding(state, out),
-            Link::Down => {}
+            // One that is not the newest ends instead, which it may at any time.
+            Link::Open if process.session == state.session => self.outstanding(state, out),
+            Link::Open | Link::Down => {}
         }
     }
 
     /// What is outstanding, said in the session that is open.
     fn outstanding(&self, state: &State, out: &mut Vec<(Step, State)>) {
         let live = state.rows.iter().filter(|row| !row.stage().is_final());
-        let items = hello::outstanding(live, Epoch(u64::from(state.session)));
+        let mut items = hello::outstanding(live, Epoch(u64::from(state.session)));
+        // What the agent may hold of what was ended without it.
+        let held =
+            |row: &&Action| row.state.grant().is_some_and(|grant| grant.journal == journal_id(state.disk.journal));
+        items.extend(state.rows.iter().filter(held).filter_map(hello::given_up));
         let mut later = state.clone();
         for item in items {
             let message = match item {
                 Outstanding::Offer(action, _) => Message::Offer { action: action_index(action) as u8 },
                 Outstanding::Abort(action, epoch) => {
-                    Message::Abort { action: action_index(action) as u8, epoch: small(epoch) }
+                    Message::Abort { action: action_index(action) as u8, epoch: small(epoch), of: state.enrolled }
                 }
             };
             self.send(&mut later, message);
@@ -220,10 +259,13 @@ impl Protocol {
     /// A message for the agent arrives. `fresh`: it is said in the session that is open, now.
     pub(super) fn hears(&self, state: &State, message: Message, fresh: bool, out: &mut Vec<(Step, State)>) {
         let Some(process) = &state.process else { return };
+        if message.stream().is_some_and(|of| of != state.enrolled) {
+            return;
+        }
         let what = |action| if fresh { What::Outstanding(action) } else { What::Arrives(message) };
         match message {
             Message::Offer { action } => self.offered(state, action, what(action), out),
-            Message::Grant { action, epoch, session, attempt } => {
+            Message::Grant { action, epoch, session, attempt, .. } => {
                 let index = usize::from(action);
                 let input = Input::GrantArrived {
                     action: action_id(index),
@@ -233,16 +275,16 @@ impl Protocol {
                 };
                 self.feed(state, (**process).clone(), what(action), input, out);
             }
-            Message::Deny { action } => {
+            Message::Deny { action, .. } => {
                 let input = Input::Denied { action: action_id(usize::from(action)) };
                 self.feed(state, (**process).clone(), what(action), input, out);
             }
-            Message::Abort { action, epoch } => {
+            Message::Abort { action, epoch, .. } => {
                 let (action_id, epoch) = (action_id(usize::from(action)), Epoch(u64::from(epoch)));
                 let input = Input::AbortArrived { action: action_id, epoch };
                 self.feed(state, (**process).clone(), what(action), input, out);
             }
-            Message::Acknowledge { action, epoch } => {
+            Message::Acknowledge { action, epoch, .. } => {
                 let (action_id, epoch) = (action_id(usize::from(action)), Epoch(u64::from(epoch)));
                 self.feed(
                     state,
@@ -252,7 +294,7 @@ impl Protocol {
                     out,
                 );
             }
-            Message::Claim { .. } | Message::Final { .. } | Message::Hello { .. } => {}
+            Message::Claim { .. } | Message::Final { .. } | Message::Hello { .. } | Message::Overdue { .. } => {}
         }
     }
 }

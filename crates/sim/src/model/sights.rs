@@ -1,8 +1,8 @@
 //! What must be reached: a model in which nothing happens keeps every rule.
 
-use super::Protocol;
-use super::message::action_id;
+use super::message::{Message, action_id};
 use super::state::State;
+use super::{Bounds, Protocol};
 use domain::Stage;
 use domain::action::{Action, CancelProof, State as Stand, TimedOutWhy};
 use domain::grantee::{Record, StopWhy};
@@ -11,7 +11,7 @@ use domain::testimony::Ending;
 type Seen = fn(&Protocol, &State) -> bool;
 
 /// The sights, of the first action.
-pub const SIGHTS: [(&str, Seen); 15] = [
+pub const SIGHTS: [(&str, Seen); 20] = [
     ("S1 succeeds", |_, state| stage(state) == Stage::Succeeded),
     ("S2 cancelled while Pending", |_, state| never_granted(state.row(0))),
     ("S3 cancelled after the grant, before the start", |_, state| {
@@ -46,7 +46,32 @@ pub const SIGHTS: [(&str, Seen); 15] = [
     ("S15 a crash behind the last step: the result stands", |_, state| {
         stage(state) == Stage::Succeeded && state.spent.crashes > 0
     }),
+    ("S16 outcome unknown after an enrolment", |_, state| timed_out(state, TimedOutWhy::Reenrolled)),
+    ("S17 waited through an enrolment, and succeeds beside the earlier agent", |_, state| {
+        stage(state) == Stage::Succeeded && state.elsewhere.as_ref().is_some_and(|host| host.process.is_some())
+    }),
+    ("S18 the earlier agent testifies, and is not heard", |_, state| {
+        let earlier = |message: &Message| matches!(message, Message::Final { of, .. } if *of < state.incarnation);
+        timed_out(state, TimedOutWhy::Reenrolled) && state.sent.iter().any(earlier)
+    }),
+    ("S19 the earlier agent finishes what it began while the machine works", |_, state| {
+        let working = state.process.as_ref().is_some_and(|process| !process.jobs.is_empty());
+        working && state.elsewhere.as_ref().is_some_and(|host| host.marks.iter().any(|marks| marks.made != 0))
+    }),
+    ("S20 seen to be overdue, granted since, and succeeds", |_, state| {
+        let looked = |message: &Message| matches!(message, Message::Overdue { silent_in: 0, .. });
+        stage(state) == Stage::Succeeded && state.sent.iter().any(looked)
+    }),
 ];
+
+/// Whether a run within these bounds must reach the sight of this name.
+pub fn is_within(bounds: &Bounds, name: &str) -> bool {
+    match name.split(' ').next() {
+        Some("S16" | "S17" | "S18" | "S19") => bounds.reenrolments > 0,
+        Some("S20") => bounds.slow_sweeps > 0,
+        _ => bounds.reenrolments == 0 && bounds.slow_sweeps == 0,
+    }
+}
 
 fn stage(state: &State) -> Stage {
     state.row(0).stage()

@@ -20,6 +20,8 @@ pub const STEPS_MAX: usize = 2;
 pub struct State {
     /// The store: the number of the machine's newest session.
     pub session: u8,
+    /// The store: how often the machine was enrolled.
+    pub incarnation: u8,
     /// The store: where the machine's journal stood at the last Hello; noted only if journals can go back.
     pub seen: Option<JournalSeen>,
     /// The store: whether it ever saw the journal go back.
@@ -32,6 +34,10 @@ pub struct State {
     pub process: Option<Kept<Process>>,
     /// The machine: what each action did to it.
     pub marks: [Marks; ACTIONS_MAX],
+    /// The machine: the enrolment that its certificate is for.
+    pub enrolled: u8,
+    /// Another host, on which the agent of an earlier enrolment goes on with its own certificate.
+    pub elsewhere: Option<Kept<Host>>,
     /// What was ever sent, in order of kind.
     pub sent: Kept<Vec<Message>>,
     /// One bit for each action that a client was ever shown as Cancelled.
@@ -39,9 +45,22 @@ pub struct State {
     /// One bit for each action whose cancel was accepted while it was open.
     pub accepted: u8,
     /// The rules that are broken, one bit each.
-    pub broken: u16,
+    pub broken: u32,
     /// How much of the bounds is used up.
     pub spent: Spent,
+}
+
+/// A host with an agent, as far as it is not the one that is looked at.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Host {
+    /// The enrolment that its certificate is for.
+    pub enrolled: u8,
+    /// What is on its disk.
+    pub disk: Kept<Disk>,
+    /// Its agent's process, if one runs.
+    pub process: Option<Kept<Process>>,
+    /// What each action did to it.
+    pub marks: [Marks; ACTIONS_MAX],
 }
 
 /// What is on the machine's disk.
@@ -60,6 +79,8 @@ pub struct Process {
     pub grantee: Grantee,
     /// Its link to the server.
     pub link: Link,
+    /// The session that its link is for; 0: it has none.
+    pub session: u8,
     /// Tasks that were begun and have not ended, in order of kind.
     pub jobs: Vec<(u8, Job)>,
     /// One bit for each action whose work was told to stop.
@@ -149,9 +170,19 @@ pub struct Spent {
     pub errors: u8,
     /// Undos that failed.
     pub undo_failures: u8,
+    /// Enrolments of the machine under its own record.
+    pub reenrolments: u8,
+    /// Looks of the sweep that are acted upon later.
+    pub slow_sweeps: u8,
 }
 
 impl State {
+    /// What each action did to any host.
+    pub fn all_marks(&self, action: usize) -> impl Iterator<Item = Marks> {
+        let elsewhere = self.elsewhere.as_ref().map(|host| host.marks[action]);
+        std::iter::once(self.marks[action]).chain(elsewhere)
+    }
+
     /// The action's row.
     pub fn row(&self, action: usize) -> &Action {
         &self.rows[action]

@@ -11,6 +11,17 @@ pub struct Step {
     pub what: What,
     /// The agent dies after so many of the things it then does.
     pub cut: Option<Cut>,
+    /// It happens on the other host, with the agent of the earlier enrolment.
+    pub elsewhere: bool,
+}
+
+/// What becomes of the agent of the earlier enrolment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Beside {
+    /// It is dead: the host lost its key and nothing else.
+    Nobody,
+    /// It goes on elsewhere with its key and its journal; the machine begins with neither.
+    Elsewhere,
 }
 
 /// Where a crash falls between the outputs of one input.
@@ -29,6 +40,10 @@ pub enum What {
     Cancel(u8),
     /// An action's time is up: Pending too long, or its machine silent too long.
     Deadline(u8),
+    /// The sweep sees that an action's time is up, and acts on it later.
+    Looks(u8),
+    /// The machine is enrolled again: the same host, or another one beside it.
+    Reenrol(Beside),
     /// The store forgets a commit. Only with a mutant.
     LoseCommit(u8),
     /// The agent opens a session.
@@ -72,7 +87,7 @@ pub enum What {
 impl Step {
     /// Without a crash in it.
     pub fn whole(what: What) -> Self {
-        Self { what, cut: None }
+        Self { what, cut: None, elsewhere: false }
     }
 
     /// Whether no end may depend on this: a fault, a client, a clock, or luck.
@@ -82,9 +97,11 @@ impl Step {
         }
         match self.what {
             What::Cancel(_) | What::Deadline(_) | What::LoseCommit(_) => true,
+            What::Looks(_) | What::Reenrol(_) => true,
             What::Crash | What::Wipe | What::Rollback(_) | What::EndsBadly(..) => true,
             // Said in an older session, and by luck still under way.
             What::Arrives(Message::Offer { .. } | Message::Abort { .. } | Message::Hello { .. }) => true,
+            What::Arrives(Message::Overdue { .. }) => true,
             _ => false,
         }
     }
@@ -92,6 +109,9 @@ impl Step {
 
 impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.elsewhere {
+            write!(f, "elsewhere: ")?;
+        }
         self.what.fmt(f)?;
         match self.cut {
             None => Ok(()),
@@ -108,6 +128,11 @@ impl fmt::Display for What {
         match self {
             Self::Cancel(action) => write!(f, "a client cancels action {action}"),
             Self::Deadline(action) => write!(f, "the time of action {action} is up"),
+            Self::Looks(action) => write!(f, "the sweep sees that the time of action {action} is up"),
+            Self::Reenrol(Beside::Nobody) => write!(f, "the machine is enrolled again, with the journal it has"),
+            Self::Reenrol(Beside::Elsewhere) => {
+                write!(f, "the machine is enrolled again, as a new host beside the old one")
+            }
             Self::LoseCommit(action) => write!(f, "the store forgets what became of action {action}"),
             Self::Dial => write!(f, "the agent opens a session"),
             Self::Answer => write!(f, "a replica answers its Hello"),
@@ -153,8 +178,8 @@ impl fmt::Display for Message {
                 write!(f, "the claim of action {action} of session {session}, journal {journal}, reaches a replica")
             }
             Self::Grant { action, epoch, .. } => write!(f, "the grant {epoch} of action {action} arrives"),
-            Self::Deny { action } => write!(f, "a refusal of action {action} arrives"),
-            Self::Abort { action, epoch } => write!(f, "the abort of action {action}, grant {epoch}, arrives"),
+            Self::Deny { action, .. } => write!(f, "a refusal of action {action} arrives"),
+            Self::Abort { action, epoch, .. } => write!(f, "the abort of action {action}, grant {epoch}, arrives"),
             Self::Final { action, epoch, journal, end, .. } => {
                 let end = match end {
                     End::Finished => "finished",
@@ -168,6 +193,12 @@ impl fmt::Display for Message {
                 )
             }
             Self::Acknowledge { action, .. } => write!(f, "the acknowledgement of action {action} arrives"),
+            Self::Overdue { action, silent_in: 0 } => {
+                write!(f, "the sweep ends action {action}, which was Pending when it looked")
+            }
+            Self::Overdue { action, silent_in } => {
+                write!(f, "the sweep ends action {action}, whose machine was silent in session {silent_in}")
+            }
             Self::Hello { session, journal, .. } => {
                 write!(
                     f,

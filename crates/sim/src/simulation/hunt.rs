@@ -1,0 +1,35 @@
+//! Looking for the first seed that breaks a rule while a fault is switched on in the production code.
+
+use super::engine::Engine;
+use super::rules::Breach;
+use super::run::run_all;
+use domain::mutant::{Mutant, set};
+
+/// So many seeds are run at a time; the first that fails is then the first of all.
+const BLOCK: u64 = 128;
+
+/// After so many seeds a fault counts as not caught.
+pub const SEEDS_MAX: u64 = 50_000;
+
+/// How a fault was caught.
+#[derive(Clone, Debug)]
+pub struct Caught {
+    /// By the run of this seed, the first that does.
+    pub seed: u64,
+    /// At this step.
+    pub step: u32,
+    /// By this rule.
+    pub breach: Breach,
+}
+
+/// Switches a fault on and looks for a seed that notices. Not for two at a time: the switch is the whole process's.
+pub fn hunt(mutant: Mutant) -> Option<Caught> {
+    set(Some(mutant));
+    let blocks = (0..SEEDS_MAX).step_by(BLOCK as usize);
+    let found = blocks.into_iter().find_map(|from| {
+        let failed = run_all(from, BLOCK, Engine::Memory).failed;
+        failed.into_iter().next().map(|(seed, step, breach)| Caught { seed, step, breach })
+    });
+    set(None);
+    found
+}
