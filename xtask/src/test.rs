@@ -10,7 +10,7 @@ use std::time::Duration;
 use anyhow::{bail, ensure};
 
 use crate::check::{self, step};
-use crate::{counted, program, test_packages, workspace};
+use crate::{counted, program, proof, test_packages, workspace};
 
 pub(crate) fn run(args: &[String]) -> anyhow::Result<()> {
     ensure!(args.is_empty(), "usage: cargo xtask test");
@@ -27,6 +27,10 @@ pub(crate) fn run(args: &[String]) -> anyhow::Result<()> {
     })?;
     step("documentation tests", || doc_tests(&root))?;
     step("demo", || demo(&root))?;
+    // Chaos waits more than it works, so the proof is built and run beside it.
+    let chaos = chaos(&root)?;
+    step("proof", || proof::prove(&root, &[]))?;
+    step("chaos", || chaos.finish(CHAOS_LIMIT))?;
     // Last, so that the counts are what a reader of the output's end sees.
     println!("{counts}");
     Ok(())
@@ -100,6 +104,25 @@ fn demo(root: &Path) -> anyhow::Result<()> {
     program::run_within(Command::new(binary).arg("demo").current_dir(root), DEMO_LIMIT)
 }
 
+/// Real processes under faults, for as long as a change may take; `cargo xtask chaos` runs it for longer.
+fn chaos(root: &Path) -> anyhow::Result<program::Beside> {
+    let build = ["build", "--locked", "--workspace", "--bin", "countermand", "--bin", "bench"];
+    program::run(program::cargo().args(build).current_dir(root))?;
+    let target = workspace::target_folder(root);
+    let bench = target.join("debug/bench");
+    let mut command = match runner()? {
+        None => Command::new(bench),
+        Some(runner) => {
+            let mut words = runner.split(' ');
+            let mut command = Command::new(words.next().unwrap_or_default());
+            command.args(words).arg(bench);
+            command
+        }
+    };
+    command.args(["chaos", "--minutes", CHAOS_MINUTES]).env("COUNTERMAND_BIN", target.join("debug/countermand"));
+    program::beside(command.current_dir(root), &target.join("chaos.log"))
+}
+
 fn as_root(command: &mut Command) -> anyhow::Result<()> {
     if let Some(runner) = runner()? {
         let target = format!("{}_UNKNOWN_LINUX_GNU", std::env::consts::ARCH.to_uppercase());
@@ -110,6 +133,12 @@ fn as_root(command: &mut Command) -> anyhow::Result<()> {
 
 /// Far above what it takes: this only ends a demo that hangs.
 const DEMO_LIMIT: Duration = Duration::from_secs(300);
+
+/// How long chaos is played for every change.
+const CHAOS_MINUTES: &str = "5";
+
+/// How long it may take beyond the proof: far above what is left of it then.
+const CHAOS_LIMIT: Duration = Duration::from_secs(900);
 
 #[cfg(test)]
 mod tests {

@@ -27,7 +27,7 @@ const MACHINES_MAX: usize = 8;
 const CRASH_VARIABLE: &str = "COUNTERMAND_CRASH_AT";
 
 /// How often a case is played until it dies at the place that it is to die at.
-const TRIES_MAX: usize = 20;
+const TRIES_MAX: usize = 60;
 
 /// How many lines of the agent's log a story has.
 const STORY_LINES: usize = 30;
