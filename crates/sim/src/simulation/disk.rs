@@ -9,14 +9,14 @@ use std::panic::resume_unwind;
 use std::sync::Arc;
 
 /// A journal's disk, as the agent has it open.
-pub struct SimDisk {
+pub(super) struct SimDisk {
     site: Site,
     ground: Arc<Ground>,
 }
 
 impl SimDisk {
     /// The disk of this machine.
-    pub fn new(site: Site, ground: Arc<Ground>) -> Self {
+    pub(super) fn new(site: Site, ground: Arc<Ground>) -> Self {
         Self { site, ground }
     }
 
@@ -38,7 +38,7 @@ impl SimDisk {
 }
 
 /// A place at which the agent may die.
-pub fn passes(site: &Site) {
+pub(super) fn passes(site: &Site) {
     if !lock(site).passes() {
         resume_unwind(Box::new(AgentDies));
     }

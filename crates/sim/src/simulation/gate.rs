@@ -31,7 +31,7 @@ const SEQUENCES: u64 = (1 << 62) - 1;
 const GIVES_WAY_PER_MILLE: u64 = 600;
 
 /// The store as one replica reaches it.
-pub struct GatedStore {
+pub(super) struct GatedStore {
     inner: Arc<dyn Store>,
     ground: Arc<Ground>,
     sites: Arc<Vec<(MachineId, Site)>>,
@@ -62,7 +62,7 @@ impl Future for Turn<'_> {
 
 impl GatedStore {
     /// In front of this store.
-    pub fn new(inner: Arc<dyn Store>, ground: Arc<Ground>, sites: Arc<Vec<(MachineId, Site)>>) -> Self {
+    pub(super) fn new(inner: Arc<dyn Store>, ground: Arc<Ground>, sites: Arc<Vec<(MachineId, Site)>>) -> Self {
         Self { inner, ground, sites, remembered: Mutex::default() }
     }
 

@@ -26,7 +26,7 @@ const PROOF_FAILS_AFTER: Duration = Duration::from_secs(5);
 
 /// A machine's functions, for one task of an agent, or for its start.
 #[derive(Clone)]
-pub struct SimHost {
+pub(super) struct SimHost {
     site: Site,
     ground: Arc<Ground>,
     /// None: at the agent's start, where nothing gives way.
@@ -49,7 +49,7 @@ pub enum Trouble {
 }
 
 /// What a call answers.
-pub type Answer<T> = Result<T, Trouble>;
+pub(super) type Answer<T> = Result<T, Trouble>;
 
 impl From<Trouble> for HostError {
     fn from(trouble: Trouble) -> Self {
@@ -64,12 +64,17 @@ impl From<Trouble> for HostError {
 
 impl SimHost {
     /// For a task.
-    pub fn of_a_job(site: Site, ground: Arc<Ground>, log: Arc<Mutex<Log>>, runs: Option<(ActionId, Kind)>) -> Self {
+    pub(super) fn of_a_job(
+        site: Site,
+        ground: Arc<Ground>,
+        log: Arc<Mutex<Log>>,
+        runs: Option<(ActionId, Kind)>,
+    ) -> Self {
         Self { site, ground, log: Some(log), runs }
     }
 
     /// For an agent's start.
-    pub fn at_boot(site: Site, ground: Arc<Ground>) -> Self {
+    pub(super) fn at_boot(site: Site, ground: Arc<Ground>) -> Self {
         Self { site, ground, log: None, runs: None }
     }
 

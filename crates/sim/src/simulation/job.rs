@@ -19,10 +19,10 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 /// Where the agents have their private folders.
-pub const STAGING: &str = "/agent/staging";
+pub(super) const STAGING: &str = "/agent/staging";
 
 /// A task under way.
-pub struct Job {
+pub(super) struct Job {
     /// The action it is of.
     pub action: ActionId,
     /// The task.
@@ -32,7 +32,7 @@ pub struct Job {
 }
 
 /// What was called so far, and how far this time.
-pub struct Log {
+pub(super) struct Log {
     calls: Vec<Call>,
     position: usize,
     may_call: u32,
@@ -58,7 +58,7 @@ struct GivesWay;
 
 impl Job {
     /// Begins a task; nothing is done yet. `is_stopped`: the action's work was told to stop before.
-    pub fn new(
+    pub(super) fn new(
         action: ActionId,
         task: Task,
         site: &Site,
@@ -97,7 +97,7 @@ impl Job {
     }
 
     /// Tells it to stop.
-    pub fn stop(&self) {
+    pub(super) fn stop(&self) {
         let mut log = lock(&self.log);
         if log.stopped_at.is_none() {
             log.stopped_at = Some(log.calls.len());
@@ -105,17 +105,17 @@ impl Job {
     }
 
     /// Whether it was told to stop.
-    pub fn is_stopped(&self) -> bool {
+    pub(super) fn is_stopped(&self) -> bool {
         lock(&self.log).stopped_at.is_some()
     }
 
     /// The group of processes whose end it waits for.
-    pub fn waits_for(&self) -> Option<String> {
+    pub(super) fn waits_for(&self) -> Option<String> {
         lock(&self.log).waits_for.clone()
     }
 
     /// Goes on by so many calls, at `now`. Returns the input that its end is.
-    pub fn go_on(&mut self, now: Timestamp, calls: u32) -> Option<Input> {
+    pub(super) fn go_on(&mut self, now: Timestamp, calls: u32) -> Option<Input> {
         let Ok(stop) = StopSignal::new() else { return None };
         {
             let mut log = lock(&self.log);
@@ -139,7 +139,7 @@ impl Job {
 }
 
 /// The answer to a task's next call, if the call was made an earlier time.
-pub fn answered<T: Clone + 'static>(log: &Mutex<Log>, name: &'static str) -> Option<T> {
+pub(super) fn answered<T: Clone + 'static>(log: &Mutex<Log>, name: &'static str) -> Option<T> {
     let mut log = lock(log);
     let call = log.calls.get(log.position)?;
     assert_eq!(call.name, name, "a task called otherwise the second time");
@@ -150,7 +150,7 @@ pub fn answered<T: Clone + 'static>(log: &Mutex<Log>, name: &'static str) -> Opt
 }
 
 /// Gives way if the task made its calls of this time.
-pub fn turn(log: &Mutex<Log>) {
+pub(super) fn turn(log: &Mutex<Log>) {
     let mut guard = lock(log);
     if guard.gave_way || guard.may_call == 0 {
         guard.gave_way = true;
@@ -160,7 +160,7 @@ pub fn turn(log: &Mutex<Log>) {
 }
 
 /// Gives way until the group of processes ends.
-pub fn wait_for(log: &Mutex<Log>, group: &str) {
+pub(super) fn wait_for(log: &Mutex<Log>, group: &str) {
     let mut guard = lock(log);
     (guard.may_call, guard.waits_for) = (0, Some(group.into()));
     drop(guard);
@@ -168,7 +168,7 @@ pub fn wait_for(log: &Mutex<Log>, group: &str) {
 }
 
 /// Writes a call and its answer down. A call that only looks does not use up the turn.
-pub fn made<T: Clone + Send + 'static>(log: &Mutex<Log>, name: &'static str, answer: &T, only_looks: bool) {
+pub(super) fn made<T: Clone + Send + 'static>(log: &Mutex<Log>, name: &'static str, answer: &T, only_looks: bool) {
     let mut log = lock(log);
     let at = log.next_at;
     log.calls.push(Call { name, answer: Box::new(answer.clone()), at });
@@ -188,7 +188,7 @@ impl Log {
     }
 
     /// Whether the task was told to stop before the call that is made now.
-    pub fn is_stopped(&self) -> bool {
+    pub(super) fn is_stopped(&self) -> bool {
         self.stopped_at.is_some_and(|at| at <= self.calls.len())
     }
 }

@@ -6,18 +6,18 @@ use std::sync::LazyLock;
 use store::LibraryFile;
 
 /// The seed of the key that signs grants.
-pub const KEY: [u8; 32] = [7; 32];
+pub(super) const KEY: [u8; 32] = [7; 32];
 
 /// Its id.
-pub fn key_id() -> String {
+pub(super) fn key_id() -> String {
     "the-key".into()
 }
 
 /// The script of the library.
-pub const SCRIPT: &str = "collect.sh";
+pub(super) const SCRIPT: &str = "collect.sh";
 
 /// The files of the library that are put on machines.
-pub const FILES: [&str; 2] = ["rules.yar", "tool.bin"];
+pub(super) const FILES: [&str; 2] = ["rules.yar", "tool.bin"];
 
 const CONTENTS: [(&str, &[u8]); 3] =
     [(SCRIPT, b"#!/bin/sh\necho found\n"), (FILES[0], b"rule nothing { condition: false }\n"), (FILES[1], b"\x7fELF")];
@@ -27,7 +27,7 @@ static DIGESTS: LazyLock<Vec<Digest>> =
     LazyLock::new(|| CONTENTS.iter().map(|(_, content)| Digest::of(content)).collect());
 
 /// The files with their content.
-pub fn files(now: Timestamp) -> Vec<(LibraryFile, &'static [u8])> {
+pub(super) fn files(now: Timestamp) -> Vec<(LibraryFile, &'static [u8])> {
     let file = |(index, (name, content)): (usize, &(&str, &'static [u8]))| {
         let file = LibraryFile {
             name: (*name).into(),
@@ -46,13 +46,13 @@ pub fn files(now: Timestamp) -> Vec<(LibraryFile, &'static [u8])> {
 }
 
 /// The content with this digest.
-pub fn content(sha256: &Digest) -> Option<&'static [u8]> {
+pub(super) fn content(sha256: &Digest) -> Option<&'static [u8]> {
     let index = DIGESTS.iter().position(|known| known == sha256)?;
     Some(CONTENTS[index].1)
 }
 
 /// The digest of `content`.
-pub fn digest(content: &[u8]) -> Digest {
+pub(super) fn digest(content: &[u8]) -> Digest {
     match CONTENTS.iter().position(|(_, known)| *known == content) {
         Some(index) => DIGESTS[index],
         None => Digest::of(content),

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 /// A machine, as everything on it shares it.
-pub type Site = Arc<Mutex<Machine>>;
+pub(super) type Site = Arc<Mutex<Machine>>;
 
 /// The start of a journal's frame, before the payload: its length and its checksum.
 const FRAME_HEAD_BYTES: usize = 8;
@@ -108,7 +108,7 @@ pub struct DiskImage {
 }
 
 /// Where the agent dies.
-pub struct AgentDies;
+pub(super) struct AgentDies;
 
 impl Machine {
     /// A machine that was never used.

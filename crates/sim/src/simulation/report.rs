@@ -1,8 +1,8 @@
 //! The simulator's commands, and what they print.
 
+use super::engine::Engine;
 #[cfg(feature = "mutants")]
 use super::hunt;
-use super::engine::Engine;
 use super::inject;
 use super::run::{run, run_all};
 use super::scenarios::{PLAYS, SCENARIOS};

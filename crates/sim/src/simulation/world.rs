@@ -201,7 +201,7 @@ impl World {
         };
         let mut hosts = Vec::new();
         for (id, site) in &sites {
-            let skew = if dice.chance(500) { 0 } else { dice.below(7_200_000_000_0) as i64 - 3_600_000_000_0 };
+            let skew = if dice.chance(500) { 0 } else { dice.below(72_000_000_000) as i64 - 36_000_000_000 };
             let clock = SimClock::new(Arc::clone(&ground), skew);
             hosts.push(Host { id: *id, site: Arc::clone(site), agent: None, clock, snapshot: None, incarnation: 1 });
         }

@@ -44,7 +44,8 @@ impl World {
             self.round();
         }
         self.comes_to_rest();
-        if !self.is_broken() && !(self.ground.judge().all_final() && self.is_settled()) {
+        let has_ended = self.ground.judge().all_final() && self.is_settled();
+        if !self.is_broken() && !has_ended {
             self.never_ends();
         }
     }
