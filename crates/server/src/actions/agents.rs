@@ -123,8 +123,13 @@ impl Actions {
         went_back: bool,
         now: Timestamp,
     ) -> Result<(), ActionError> {
-        for action in self.store.live_actions(machine).await? {
-            let forgot = went_back || self.knows_more(&action, journal).await?;
+        let live = self.store.live_actions(machine).await?;
+        let mut forgot = went_back;
+        // One record that is missing is enough: whatever else this journal held may be missing too.
+        for action in &live {
+            forgot = forgot || self.knows_more(action, journal).await?;
+        }
+        for action in live {
             if let Some(event) = hello::on_return(&action, session, journal, forgot) {
                 tracing::warn!(%machine, action = %action.id, "the journal that held the grant is gone");
                 self.decide(action.id, event, now).await?;

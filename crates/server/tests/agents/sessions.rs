@@ -7,8 +7,9 @@ use domain::ids::Digest;
 use domain::kind::Scope;
 use domain::lifecycle::Stage;
 use domain::machine::JournalSeen;
-use protocol::agent::ToAgent;
-use server::actions::Wanted;
+use domain::time::Timestamp;
+use protocol::agent::{ToAgent, ToServer};
+use server::actions::{Wanted, WantedCommand};
 use server::agent_link::talk::TalkError;
 use store::Store;
 
@@ -101,5 +102,35 @@ async fn a_grant_that_the_store_could_not_confirm_is_given_in_the_next_session()
         let offered = next.outstanding().await.unwrap().messages;
         assert!(matches!(offered[..], [ToAgent::Offer { action: again, .. }] if again == action), "{offered:?}");
         assert!(is_grant(&next.heard(agent.claim(next.session(), action)).await.unwrap()));
+    }
+}
+
+/// Of two actions that a journal forgot the server had heard of one only: that is enough to believe it of neither.
+#[tokio::test]
+async fn a_journal_that_forgot_one_thing_is_not_believed_of_another() {
+    let ground = Ground::in_memory();
+    let agent = ground.machine("web-03").await;
+    let heard_of = ground.request(&agent, Wanted::Isolate(Scope::Full)).await;
+    let other =
+        ground.request(&agent, Wanted::LiveResponse(vec![WantedCommand::GetFile("/etc/hostname".into())])).await;
+    let talk = agent.hello(&ground).await.unwrap();
+    for action in [heard_of, other] {
+        assert!(is_grant(&talk.heard(agent.claim(talk.session(), action)).await.unwrap()));
+    }
+    let (epoch, journal) = (talk.session(), agent.journal.id);
+    let phase = ToServer::Phase {
+        action: heard_of,
+        epoch,
+        journal,
+        sequence: agent.journal.sequence + 3,
+        at: Timestamp(1),
+        what: "started".into(),
+    };
+    talk.heard(phase).await.unwrap();
+    // Set back to where it stood at that Hello, which by itself shows nothing.
+    agent.hello(&ground).await.unwrap();
+    for action in [heard_of, other] {
+        let ended = ground.action(action).await;
+        assert!(matches!(ended.state, State::TimedOut { why: TimedOutWhy::JournalLost, .. }), "{ended:?}");
     }
 }
