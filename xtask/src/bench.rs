@@ -42,7 +42,14 @@ pub(crate) fn run(command: &str, args: &[String]) -> anyhow::Result<()> {
     // It is there only if the trial came to a result.
     let _ = std::fs::remove_file(&summary);
     match said {
-        Ok(said) if to_ledger => ledger::append(&root, &commit, &ledger::Entry::from_summary(&said)?)?,
+        Ok(said) if to_ledger => {
+            let mut entry = ledger::Entry::from_summary(&said)?;
+            if std::env::var_os("COUNTERMAND_BIN").is_some() {
+                // What it was built from is known to whoever named it.
+                entry.remark.push_str("; the binary was given");
+            }
+            ledger::append(&root, &commit, &entry)?;
+        }
         Err(_) if to_ledger && done.is_ok() => bail!("{command} has no place in the ledger"),
         _ => {}
     }

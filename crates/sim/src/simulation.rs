@@ -6,7 +6,6 @@
 pub mod dice;
 mod disk;
 pub mod engine;
-mod exceptions;
 pub mod film;
 mod gate;
 pub mod ground;

@@ -1,7 +1,6 @@
 //! What stands between a replica and the store: every call waits its turn, may fail on either side of what it does, and
 //! is shown to the judge.
 
-use super::exceptions;
 use super::ground::{Ground, Place, Side, lock};
 use super::machine::Site;
 use super::sights::Sight;
@@ -72,17 +71,8 @@ impl GatedStore {
         name: &str,
         call: impl Future<Output = Result<T, StoreError>> + Send,
     ) -> Result<T, StoreError> {
-        self.pass_on(false, name, call).await
-    }
-
-    async fn pass_on<T>(
-        &self,
-        near_side_only: bool,
-        name: &str,
-        call: impl Future<Output = Result<T, StoreError>> + Send,
-    ) -> Result<T, StoreError> {
         Turn { ground: &self.ground, was_given: false }.await;
-        let fails = self.ground.fails(Place::Store, name).map(|side| if near_side_only { Side::Before } else { side });
+        let fails = self.ground.fails(Place::Store, name);
         if fails.is_some() {
             self.ground.judge().sights.see(Sight::StoreFailed);
         }
@@ -121,7 +111,10 @@ impl GatedStore {
                 drop(judge);
                 self.ground.note(|| format!("store: {name} is {}{said}", change.action.stage()));
             }
-            Committed::Moved => judge.sights.see(Sight::Moved),
+            Committed::Moved => {
+                judge.sights.see(Sight::Moved);
+                judge.has_moved();
+            }
             Committed::SessionMoved => judge.sights.see(Sight::SessionMoved),
             Committed::ClassBusy(_) => judge.sights.see(Sight::ClassBusy),
         }
@@ -194,9 +187,7 @@ impl Store for GatedStore {
     }
 
     async fn commit(&self, change: &Change) -> Result<Committed, StoreError> {
-        let grants = change.action.stage() == Stage::Granted;
-        let near_side_only = exceptions::GRANT_UNHEARD && grants;
-        let committed = self.pass_on(near_side_only, "commit", self.committed(change)).await;
+        let committed = self.pass("commit", self.committed(change)).await;
         if matches!(&committed, Err(StoreError::Unavailable(why)) if why.ends_with("though it was done")) {
             self.ground.judge().sights.see(Sight::CommittedUnheard);
         }
@@ -209,7 +200,7 @@ impl Store for GatedStore {
         }
         let noted = self.pass("note", self.inner.note(action, lines)).await;
         for (journal, sequence) in lines.iter().filter_map(|line| line.fact).filter(|_| noted.is_ok()) {
-            self.ground.judge().heard_of(journal, sequence & SEQUENCES);
+            self.ground.judge().heard_of(action, journal, sequence & SEQUENCES);
         }
         noted
     }
@@ -247,6 +238,9 @@ impl Store for GatedStore {
     async fn reenrol(&self, again: &Reenrolment, token: &Digest, now: Timestamp) -> Result<Enrolled, StoreError> {
         self.pass("reenrol", async {
             let enrolled = self.inner.reenrol(again, token, now).await?;
+            if enrolled == Enrolled::Moved {
+                self.ground.judge().has_moved();
+            }
             if enrolled == Enrolled::Stored {
                 let session = self.inner.machine(again.machine).await?.map(|machine| machine.session);
                 let mut judge = self.ground.judge();

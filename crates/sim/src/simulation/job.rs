@@ -21,12 +21,17 @@ use std::sync::{Arc, Mutex};
 /// Where the agents have their private folders.
 pub(super) const STAGING: &str = "/agent/staging";
 
+/// How often in a thousand a task is slow.
+const SLOW_PER_MILLE: u64 = 120;
+
 /// A task under way.
 pub(super) struct Job {
     /// The action it is of.
     pub action: ActionId,
     /// The task.
     pub task: Task,
+    /// It gets its turn less often than others.
+    pub(crate) is_slow: bool,
     tools: Tools,
     log: Arc<Mutex<Log>>,
 }
@@ -93,7 +98,8 @@ impl Job {
             now: Arc::new(move || lock(&clock).now),
             ended: Arc::new(|_| {}),
         };
-        Self { action, task, tools, log }
+        let is_slow = ground.dice().chance(SLOW_PER_MILLE);
+        Self { action, task, is_slow, tools, log }
     }
 
     /// Tells it to stop.

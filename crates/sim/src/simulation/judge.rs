@@ -18,6 +18,7 @@ pub struct Judge {
     sessions: BTreeMap<MachineId, Epoch>,
     incarnations: BTreeMap<MachineId, u32>,
     heard: BTreeMap<JournalId, u64>,
+    facts: BTreeMap<ActionId, (JournalId, u64)>,
     breach: Option<Breach>,
     /// What was seen in this run.
     pub sights: Sights,
@@ -25,6 +26,7 @@ pub struct Judge {
     pub use_case: u64,
     overdue: BTreeSet<(u64, ActionId)>,
     looked_at: BTreeMap<(u64, MachineId), Epoch>,
+    moved: BTreeMap<u64, u32>,
     /// The machine that a use case under way speaks for, and the enrolment it does that under.
     pub speaks_for: Option<(MachineId, u32)>,
     /// The action that a use case under way is about, if it may change no other.

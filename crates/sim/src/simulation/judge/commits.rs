@@ -1,7 +1,6 @@
 //! What the store is told and what it answers.
 
 use super::{Judge, Row};
-use crate::simulation::exceptions;
 use crate::simulation::machine::Machine;
 use crate::simulation::rules::Rule;
 use crate::simulation::sights::Sight;
@@ -12,6 +11,9 @@ use domain::ids::{ActionId, Epoch, JournalId, MachineId};
 use domain::machine::JournalSeen;
 use domain::testimony::Ending;
 use std::collections::BTreeMap;
+
+/// So often one use case may be told to decide anew. A run has far fewer commits of one action.
+const MOVED_MAX: u32 = 40;
 
 impl Judge {
     /// An action was put on record.
@@ -62,22 +64,37 @@ impl Judge {
         self.incarnations.get(&machine).is_some_and(|newest| *newest > incarnation)
     }
 
-    /// The store is told of a record of a journal.
-    pub fn heard_of(&mut self, journal: JournalId, sequence: u64) {
-        if exceptions::FACTS_OF_ONE_ACTION {
-            return;
-        }
-        let heard = self.heard.entry(journal).or_default();
-        *heard = sequence.max(*heard);
+    /// The store is told of a record of a journal, in the history of this action.
+    pub(crate) fn heard_of(&mut self, action: ActionId, journal: JournalId, sequence: u64) {
+        let heard = self.facts.entry(action).or_insert((journal, 0));
+        *heard = (journal, sequence.max(heard.1));
+    }
+
+    /// The highest record of a journal that its next Hello is compared with: that of the last one, and what the histories
+    /// of live actions hold. What only an ended action's history tells is not asked for.
+    fn heard(&self, journal: JournalId) -> u64 {
+        let live = |action: &ActionId| self.rows.get(action).is_some_and(|row| !row.action.stage().is_final());
+        let facts = self.facts.iter().filter(|(action, (of, _))| *of == journal && live(action));
+        let highest = facts.map(|(_, (_, sequence))| *sequence).max().unwrap_or_default();
+        highest.max(self.heard.get(&journal).copied().unwrap_or_default())
     }
 
     /// A machine says where its journal stands. One that was set back and stands where nobody can tell is beyond what
     /// the protocol promises: nothing on record contradicts it.
     pub fn hello(&mut self, machine: &mut Machine, journal: JournalSeen) {
-        let heard = self.heard.get(&journal.id).copied().unwrap_or_default();
+        let heard = self.heard(journal.id);
         machine.was_set_back_unseen |= machine.was_set_back && journal.sequence >= heard;
         // Whatever was heard before: what is compared from now on is this.
         self.heard.insert(journal.id, journal.sequence);
+    }
+
+    /// A use case is told to decide anew. Each time somebody else got on, so this has an end.
+    pub(crate) fn has_moved(&mut self) {
+        let moved = self.moved.entry(self.use_case).or_default();
+        *moved += 1;
+        if *moved > MOVED_MAX {
+            self.breaks(Rule::EverythingEnds, format!("a use case decided anew {MOVED_MAX} times"));
+        }
     }
 
     /// A use case is told what is overdue.

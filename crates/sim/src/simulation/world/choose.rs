@@ -141,7 +141,7 @@ impl World {
                 machine.children.get(&group).is_some_and(|child| child.ended.is_none()) && !job.is_stopped()
             });
             if !waits {
-                possible.push((8, Next::Job(index, number)));
+                possible.push((if job.is_slow { 1 } else { 16 }, Next::Job(index, number)));
             }
         }
         if !agent.ended.is_empty() {
