@@ -66,8 +66,8 @@ cargo xtask COMMAND
   tidy               file lengths, words, places of things
   deny [--advisories]
                      licences, sources and banned crates; advisories need the network
-  proof [ARGS]       every order of events within bounds, by the model checker, and every fault
-                     that it must find; ARGS go to the proof binary
+  proof [ARGS]       every order of events within bounds, 20,000 simulated runs, every call failing
+                     once, and every fault that they must find; ARGS go to the proof binary
   fuzz [--seconds N] [--target NAME]
                      hostile bytes at every door, N seconds each (60): `hostile` says what must hold
   torture [ARGS]     kill the agent at every crash point; ARGS go to the bench binary
