@@ -5,7 +5,7 @@ use crate::executors::{self, Broke};
 use crate::host::{Host, HostError};
 use crate::journal::Journal;
 use crate::worker::{Crew, Identity, Worker, WorkerError};
-use domain::grantee::{Entry, Held};
+use domain::grantee::{Entry, Grantee, Held};
 use domain::ids::ActionId;
 use domain::time::Timestamp;
 use std::path::Path;
@@ -21,6 +21,32 @@ pub enum BootError {
     Host(#[from] HostError),
 }
 
+/// What an earlier agent may have left running.
+#[must_use = "whoever takes up a journal tries again what did not die"]
+#[derive(Debug, PartialEq, Eq)]
+pub enum Leftovers {
+    /// Nothing.
+    Gone,
+    /// Processes that did not die, or could not be looked for.
+    MayLive,
+}
+
+impl Leftovers {
+    /// Once more, now and then, until nothing is left: with its journal lost, an action has nobody else who kills what it
+    /// started. What the agent holds by now is left alone.
+    pub fn sweep_again(&mut self, host: &dyn Host, grantee: &Grantee) {
+        if *self == Self::MayLive {
+            *self = sweep(host, &|action| grantee.held(action).is_some_and(|held| !held.acknowledged()));
+        }
+    }
+}
+
+fn sweep(host: &dyn Host, is_held: &dyn Fn(ActionId) -> bool) -> Leftovers {
+    let Err(broke) = executors::sweep(host, is_held) else { return Leftovers::Gone };
+    tracing::error!(why = broke.why, "something of an earlier agent does not die yet; trying again");
+    Leftovers::MayLive
+}
+
 /// Takes up `journal`, which holds `entries`: kills whatever an earlier agent left running, begins what is to be undone,
 /// and removes what no action stands for any more. `staging` is where actions have their private folders.
 ///
@@ -34,16 +60,14 @@ pub fn take_up<C: Crew>(
     host: &dyn Host,
     staging: &Path,
     now: Timestamp,
-) -> Result<Worker<C>, BootError> {
-    // Whatever the journal says: nothing that an earlier agent started may live beside this one.
-    if let Err(broke) = executors::sweep(host) {
-        // What does not die is killed again for its own action, whose end waits for that; the machine must stay manageable.
-        tracing::error!(why = broke.why, "something of an earlier agent does not die yet");
-    }
+) -> Result<(Worker<C>, Leftovers), BootError> {
+    // Whatever the journal says: nothing that an earlier agent started may live beside this one. What does not die is no
+    // reason not to start: the machine must stay manageable.
+    let leftovers = sweep(host, &|_| false);
     let worker = Worker::boot(journal, entries, crew, identity, now)?;
     clear_staging(host, staging, &worker);
     lift_orphaned_isolation(host, &worker)?;
-    Ok(worker)
+    Ok((worker, leftovers))
 }
 
 /// Private folders of actions that are over, or that the journal does not know.

@@ -1,6 +1,6 @@
 //! Puts the agent together: identity, machine, journal, worker, link.
 
-use crate::boot;
+use crate::boot::{self, Leftovers};
 use crate::crew::{Threads, Tools};
 use crate::executors::{self, ServerProof, StopSignal};
 use crate::host::{Host, LinuxConfig, LinuxHost};
@@ -77,7 +77,7 @@ pub fn run(config: AgentConfig) -> anyhow::Result<()> {
         staging: staging.clone(),
         random: || u64::from_le_bytes(random()),
     };
-    let worker = boot::take_up(journal, &entries, Threads::new(tools), identity, &*host, &staging, now())?;
+    let (worker, leftovers) = boot::take_up(journal, &entries, Threads::new(tools), identity, &*host, &staging, now())?;
     let from_link = forward(events.clone());
     std::thread::Builder::new().name("retry".into()).spawn(move || {
         while events.send(Message::Event(Event::Retry)).is_ok() {
@@ -85,7 +85,7 @@ pub fn run(config: AgentConfig) -> anyhow::Result<()> {
         }
     })?;
     std::thread::Builder::new().name("worker".into()).spawn(move || {
-        if let Err(e) = work(worker, &inbox) {
+        if let Err(e) = work(worker, leftovers, &*host, &inbox) {
             // After a failed write nobody knows what is on disk: the next start reads what truly is.
             tracing::error!(error = %e, "the agent ends");
             std::process::exit(EXIT_JOURNAL);
@@ -123,7 +123,12 @@ fn tools(
 }
 
 /// One thread, one input at a time.
-fn work(mut worker: Worker<Threads>, inbox: &Receiver<Message>) -> Result<(), WorkerError> {
+fn work(
+    mut worker: Worker<Threads>,
+    mut leftovers: Leftovers,
+    host: &dyn Host,
+    inbox: &Receiver<Message>,
+) -> Result<(), WorkerError> {
     let mut say: Option<UnboundedSender<Outgoing>> = None;
     loop {
         let event = match inbox.recv() {
@@ -144,6 +149,9 @@ fn work(mut worker: Worker<Threads>, inbox: &Receiver<Message>) -> Result<(), Wo
             Ok(Message::Event(event)) => event,
             Err(_) => return Ok(()),
         };
+        if matches!(event, Event::Retry) {
+            leftovers.sweep_again(host, worker.grantee());
+        }
         for outgoing in worker.handle(event, Nonce(random()), now())? {
             if let Some(say) = &say {
                 // A session that is gone takes no more words; the next one says again what matters.

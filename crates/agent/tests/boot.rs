@@ -2,8 +2,8 @@
 
 mod rig;
 
-use agent::boot::take_up;
-use agent::host::Host;
+use agent::boot::{Leftovers, take_up};
+use agent::host::{Host, SpawnSpec};
 use agent::journal::Journal;
 use agent::worker::{Crew, Identity};
 use domain::action::Body;
@@ -67,11 +67,40 @@ fn what_was_left_running_is_killed_and_only_folders_that_somebody_needs_stay() {
         Identity { machine: MachineId([1; 20]), incarnation: 1, grant_key_id: "k".into(), grant_key: [0; 32] };
     let crew = Noting::default();
 
-    let worker = take_up(journal, &entries, crew.clone(), identity, &rig.host, &staging, Timestamp(2)).unwrap();
+    let (worker, leftovers) =
+        take_up(journal, &entries, crew.clone(), identity, &rig.host, &staging, Timestamp(2)).unwrap();
 
     assert_eq!(rig.host.groups().unwrap(), Vec::<String>::new(), "the sweep leaves nothing");
+    assert_eq!(leftovers, Leftovers::Gone);
     drop(running);
     assert_eq!(rig.host.private_folders(&staging).unwrap(), [action(2).to_string()]);
     assert_eq!(*crew.0.lock().unwrap(), [(action(2), Task::Kill)]);
     assert_eq!(worker.standing().listed.iter().map(|listed| listed.action).collect::<Vec<_>>(), [action(2)]);
+}
+
+#[test]
+fn what_did_not_die_at_the_start_is_killed_later_and_what_is_held_by_then_is_left_alone() {
+    let rig = Rig::new();
+    let (journal, entries) = journal(&rig);
+    let identity =
+        Identity { machine: MachineId([1; 20]), incarnation: 1, grant_key_id: "k".into(), grant_key: [0; 32] };
+    let (worker, _) =
+        take_up(journal, &entries, Noting::default(), identity, &rig.host, &rig.path("staging"), Timestamp(2)).unwrap();
+    let [over, held, lost] = [1, 2, 3].map(|number| format!("{}-0", action(number)));
+    let spawn = |group: &str| {
+        rig.host.spawn(&SpawnSpec { group: group.into(), ..rig.script(&rig::unique("left"), "sleep 300") }).unwrap()
+    };
+    let running = [over, held.clone(), lost].map(|name| spawn(&name));
+
+    let mut leftovers = Leftovers::MayLive;
+    leftovers.sweep_again(&rig.host, worker.grantee());
+
+    assert_eq!(rig.host.groups().unwrap().join(" "), held);
+    assert_eq!(leftovers, Leftovers::Gone);
+    let later = spawn("after-that");
+    leftovers.sweep_again(&rig.host, worker.grantee());
+    assert_eq!(rig.host.groups().unwrap().len(), 2, "once is enough");
+    rig.host.kill_group(&held).unwrap();
+    rig.host.kill_group("after-that").unwrap();
+    drop((running, later));
 }

@@ -357,7 +357,7 @@ fn an_actions_processes_are_killed_from_outside_and_those_of_others_are_not() {
         // Killed by another hand is an end of its own; whoever killed knows why.
         assert!(run.join().unwrap().unwrap().artifact.is_some());
     });
-    sweep(&LinuxHost::new(stage.rig.config.clone()).unwrap()).unwrap();
+    sweep(&LinuxHost::new(stage.rig.config.clone()).unwrap(), &|_| false).unwrap();
     assert_eq!(marked(&two), Vec::<String>::new());
     drop(others);
     assert!(stage.rig.host.groups().unwrap().is_empty());

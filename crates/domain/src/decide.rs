@@ -33,7 +33,13 @@ pub enum Event {
     /// Its time is up, as it was seen to be; it may have moved on since.
     DeadlinePassed(Overdue),
     /// Its machine came back with another journal, or was enrolled anew.
-    Disowned(TimedOutWhy),
+    Disowned {
+        /// Which of these.
+        why: TimedOutWhy,
+        /// The machine's newest session when that was seen, which the store checks still is. What is heard in a newer one
+        /// is more than this journal's Hello told of, and no sign that it forgot. None: the change is fenced otherwise.
+        newest: Option<Epoch>,
+    },
 }
 
 /// Why an action's time is up. Whoever looks for what is overdue decides later than it looks: this says what it saw, so
@@ -139,7 +145,13 @@ pub fn decide(action: &Action, event: Event, now: Timestamp) -> Result<Decision,
         Event::CancelRequested { requestor, comment } => cancel_requested(action, requestor, comment, now),
         Event::Reported(testimony) => reported(action, testimony, now),
         Event::DeadlinePassed(overdue) => deadline_passed(action, overdue, now),
-        Event::Disowned(why) => disowned(action, why, now),
+        Event::Disowned { why, newest } => {
+            let decision = disowned(action, why, now)?;
+            Ok(match newest {
+                Some(session) => needing(decision, Needs { session, class: None }),
+                None => decision,
+            })
+        }
     }
 }
 

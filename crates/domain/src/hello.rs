@@ -38,18 +38,26 @@ pub fn is_current(enrolled: u32, incarnation: u32) -> bool {
 /// more, so nobody can say what became of it. What was never granted waits on.
 pub fn on_enrolment(action: &Action) -> Option<Event> {
     let open = action.stage().is_open() && !mutant::is_on(Mutant::GrantOutlivesEnrolment);
-    open.then_some(Event::Disowned(TimedOutWhy::Reenrolled))
+    open.then_some(Event::Disowned { why: TimedOutWhy::Reenrolled, newest: None })
 }
 
 /// What a machine's return in this session with this journal means for an action of it: where the grant is held by a
 /// journal that is gone, nobody can say any more what became of it. A grant of this session or a later one was given to
-/// the journal that came then, and a Hello that was slow knows nothing of it.
-pub fn on_return(action: &Action, session: Epoch, journal: JournalSeen, went_back: bool) -> Option<Event> {
+/// the journal that came then, and a Hello that was slow knows nothing of it. `newest` is the machine's newest session as
+/// this is asked: the one that the Hello follows, or already its own.
+pub fn on_return(
+    action: &Action,
+    session: Epoch,
+    newest: Epoch,
+    journal: JournalSeen,
+    went_back: bool,
+) -> Option<Event> {
     let open = action.state.grant().filter(|grant| action.stage().is_open() && grant.epoch < session)?;
     if mutant_trusts_any_journal(action.stage()) {
         return None;
     }
-    (open.journal != journal.id || went_back).then_some(Event::Disowned(TimedOutWhy::JournalLost))
+    let lost = Event::Disowned { why: TimedOutWhy::JournalLost, newest: Some(newest) };
+    (open.journal != journal.id || went_back).then_some(lost)
 }
 
 /// How an action that a machine lists stands. `None`: the server knows no such action of this machine.
@@ -146,9 +154,9 @@ mod tests {
         for state in states() {
             let action = action(1, state);
             let open = action.stage().is_open();
-            assert_eq!(on_return(&action, Epoch(4), journal(1), false), None);
-            assert_eq!(on_return(&action, Epoch(4), journal(2), false).is_some(), open);
-            assert_eq!(on_return(&action, Epoch(4), journal(1), true).is_some(), open);
+            assert_eq!(on_return(&action, Epoch(4), Epoch(4), journal(1), false), None);
+            assert_eq!(on_return(&action, Epoch(4), Epoch(4), journal(2), false).is_some(), open);
+            assert_eq!(on_return(&action, Epoch(4), Epoch(4), journal(1), true).is_some(), open);
         }
         let earlier = JournalSeen { sequence: 4, ..journal(1) };
         assert!(went_back(Some(journal(1)), earlier));
@@ -168,7 +176,7 @@ mod tests {
             let action = action(1, state);
             let ends = on_enrolment(&action);
             assert_eq!(ends.is_some(), action.stage().is_open());
-            assert!(ends.is_none_or(|event| event == Event::Disowned(TimedOutWhy::Reenrolled)));
+            assert!(ends.is_none_or(|event| event == Event::Disowned { why: TimedOutWhy::Reenrolled, newest: None }));
         }
         assert!(is_current(2, 2) && !is_current(2, 1) && !is_current(1, 2));
     }
@@ -190,8 +198,8 @@ mod tests {
         for state in states() {
             let action = action(1, state);
             for session in [Epoch(2), Epoch(3)] {
-                assert_eq!(on_return(&action, session, journal(2), false), None);
-                assert_eq!(on_return(&action, session, journal(1), true), None);
+                assert_eq!(on_return(&action, session, session, journal(2), false), None);
+                assert_eq!(on_return(&action, session, session, journal(1), true), None);
             }
         }
     }

@@ -159,7 +159,7 @@ async fn reenrol(store: &dyn Store, dice: &mut Dice) -> String {
     let id = machine_id(dice);
     let mut ends = Vec::new();
     for action in store.live_actions(id).await.expect("a read") {
-        let (event, left_out) = (Event::Disowned(TimedOutWhy::Reenrolled), dice.below(6) == 0);
+        let (event, left_out) = (Event::Disowned { why: TimedOutWhy::Reenrolled, newest: None }, dice.below(6) == 0);
         let cancel = Event::CancelRequested { requestor: "someone".into(), comment: String::new() };
         let event = if dice.below(10) == 0 { cancel } else { event };
         if let (Ok(Decision::Change(change, _)), false) = (decide(&action, event, time(dice)), left_out) {

@@ -109,9 +109,11 @@ pub fn kill(host: &dyn Host, action: ActionId) -> Result<(), Broke> {
     kill_groups(host, |group| group.starts_with(&prefix))
 }
 
-/// Kills every process that any action of ours may have left behind, whatever the journal says; for the start.
-pub fn sweep(host: &dyn Host) -> Result<(), Broke> {
-    kill_groups(host, |_| true)
+/// Kills every process that an earlier agent may have left behind, whatever the journal says, except those of the actions
+/// that `is_held`: each of these has a kill or a run of its own.
+pub fn sweep(host: &dyn Host, is_held: &dyn Fn(ActionId) -> bool) -> Result<(), Broke> {
+    let action = |group: &str| group.rsplit_once('-').and_then(|(action, _step)| ActionId::parse(action));
+    kill_groups(host, |group| !action(group).is_some_and(is_held))
 }
 
 /// The kinds this machine can do, found out by trying what they need.

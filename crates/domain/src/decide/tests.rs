@@ -73,7 +73,7 @@ fn event_of(stage: Stage, kind: EventKind) -> Event {
         EventKind::Broke => Event::Reported(testimony(SESSION, Ending::Broke { why: "no".into() })),
         EventKind::DeadlinePassed if stage == Stage::Pending => Event::DeadlinePassed(Overdue::NotGranted),
         EventKind::DeadlinePassed => Event::DeadlinePassed(Overdue::Silent { session: SESSION }),
-        EventKind::Disowned => Event::Disowned(TimedOutWhy::JournalLost),
+        EventKind::Disowned => Event::Disowned { why: TimedOutWhy::JournalLost, newest: Some(SESSION) },
     }
 }
 

@@ -101,12 +101,12 @@ impl Actions {
             tracing::error!(machine = %peer.machine, "the journal went back in time: a restored snapshot or a clone");
             // Before the session is stored: that overwrites where the journal stood, and a server that died in between
             // would never notice again.
-            self.disown(peer.machine, Epoch(after.0 + 1), journal, true, now).await?;
+            self.disown(peer.machine, Epoch(after.0 + 1), after, journal, true, now).await?;
         }
         // Nobody came or was enrolled again in between, or there is no session.
         let opened = self.store.open_session(peer.machine, before.incarnation, after, &bounded(told), now).await?;
         let Some(number) = opened else { return Ok(None) };
-        self.disown(peer.machine, number, journal, went_back, now).await?;
+        self.disown(peer.machine, number, number, journal, went_back, now).await?;
         let mut verdicts = Vec::with_capacity(listed.len());
         for item in listed {
             verdicts.push((item.action, self.verdict(peer.machine, item).await?));
@@ -114,11 +114,13 @@ impl Actions {
         Ok(Some(Session { number, verdicts }))
     }
 
-    /// Ends the open actions whose grants this journal does not hold, or no longer knows of.
+    /// Ends the open actions whose grants this journal does not hold, or no longer knows of; none, once the machine's
+    /// newest session is not `newest` any more: what it was heard to say since, this Hello could not know.
     async fn disown(
         &self,
         machine: MachineId,
         session: Epoch,
+        newest: Epoch,
         journal: JournalSeen,
         went_back: bool,
         now: Timestamp,
@@ -130,9 +132,9 @@ impl Actions {
             forgot = forgot || self.knows_more(action, journal).await?;
         }
         for action in live {
-            if let Some(event) = hello::on_return(&action, session, journal, forgot) {
+            let Some(event) = hello::on_return(&action, session, newest, journal, forgot) else { continue };
+            if self.decide(action.id, event, now).await?.changed {
                 tracing::warn!(%machine, action = %action.id, "the journal that held the grant is gone");
-                self.decide(action.id, event, now).await?;
             }
         }
         Ok(())

@@ -176,7 +176,7 @@ impl Protocol {
         let went_back = self.sees(&mut after);
         if went_back {
             // Before it is on record where the journal stands now: a replica that dies here takes no notice with it.
-            self.disown(&mut after, state.session + 1, state.disk.journal, went_back);
+            self.disown(&mut after, state.session + 1, state.session, state.disk.journal, went_back);
         }
         after.session += 1;
         process.link = Link::Dialling { listed: process.grantee.listed(), went_back };

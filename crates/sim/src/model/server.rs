@@ -135,7 +135,7 @@ impl Protocol {
                     after.judge_mover(state, usize::from(action), of, Rule::OnlyTheGranteeTestifies);
                 }
                 Message::Hello { session, journal, went_back, .. } => {
-                    self.disown(&mut after, session, journal, went_back);
+                    self.disown(&mut after, session, session, journal, went_back);
                 }
                 Message::Overdue { action, silent_in } => self.expire(&mut after, usize::from(action), silent_in),
                 _ => continue,
@@ -193,11 +193,12 @@ impl Protocol {
         self.send(state, answer);
     }
 
-    /// What the return of a machine with this journal ends.
-    pub(super) fn disown(&self, state: &mut State, session: u8, journal: u8, went_back: bool) {
-        let (session, journal) = (Epoch(u64::from(session)), journal_seen(journal, 0));
+    /// What the return of a machine with this journal ends, as long as its newest session is `newest`.
+    pub(super) fn disown(&self, state: &mut State, session: u8, newest: u8, journal: u8, went_back: bool) {
+        let (session, newest) = (Epoch(u64::from(session)), Epoch(u64::from(newest)));
+        let journal = journal_seen(journal, 0);
         for index in 0..state.rows.len() {
-            if let Some(event) = hello::on_return(state.row(index), session, journal, went_back) {
+            if let Some(event) = hello::on_return(state.row(index), session, newest, journal, went_back) {
                 self.commit(state, index, event);
             }
         }
@@ -209,7 +210,7 @@ impl Protocol {
         match &process.link {
             Link::Dialling { listed, went_back } => {
                 let mut after = state.clone();
-                self.disown(&mut after, process.session, state.disk.journal, *went_back);
+                self.disown(&mut after, process.session, process.session, state.disk.journal, *went_back);
                 let verdict = |item: &domain::grantee::Listed| {
                     let row = after.rows.get(action_index(item.action));
                     (item.action, hello::verdict(row, item))

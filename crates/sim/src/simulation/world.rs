@@ -21,6 +21,7 @@ use super::machine::{DiskImage, Machine, Site};
 use super::rules::Breach;
 use super::setting::Setting;
 use super::sights::Sights;
+use agent::boot::Leftovers;
 use agent::worker::{Identity, Outgoing, Worker};
 use agents::SimCrew;
 use domain::action::Action;
@@ -124,6 +125,7 @@ enum ServerEnd {
 /// An agent that runs.
 struct Agent {
     worker: Worker<SimCrew>,
+    leftovers: Leftovers,
     incarnation: u32,
     crew: SimCrew,
     link: Link,

@@ -142,13 +142,14 @@ async fn an_end_that_is_none_is_refused_and_changes_nothing(world: World) {
     let token = world.token_for(machine.id).await;
     let sound = again(&world, &machine).await;
     let ends_not = world.decide(second.id, cancel()).await;
-    let mut skips = world.decide(second.id, Event::Disowned(TimedOutWhy::Reenrolled)).await;
+    let mut skips = world.decide(second.id, Event::Disowned { why: TimedOutWhy::Reenrolled, newest: None }).await;
     skips.action.revision += 1;
-    let mut silent = world.decide(second.id, Event::Disowned(TimedOutWhy::Reenrolled)).await;
+    let mut silent = world.decide(second.id, Event::Disowned { why: TimedOutWhy::Reenrolled, newest: None }).await;
     silent.history.clear();
     let before = everything(&world, &machine).await;
     for unsound in [ends_not, skips, silent] {
-        let ends = vec![world.decide(first.id, Event::Disowned(TimedOutWhy::Reenrolled)).await, unsound];
+        let ends =
+            vec![world.decide(first.id, Event::Disowned { why: TimedOutWhy::Reenrolled, newest: None }).await, unsound];
         let unsound = Reenrolment { ends, ..sound.clone() };
         let refused = world.store.reenrol(&unsound, &token.digest, LATER).await;
         assert!(matches!(refused, Err(StoreError::Refused(_))), "{refused:?}");

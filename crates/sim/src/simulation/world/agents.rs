@@ -9,7 +9,7 @@ use super::super::rules::Rule;
 use super::super::setting::Fault;
 use super::super::sights::Sight;
 use super::{Agent, HandIn, Link, World};
-use agent::boot::{self, BootError};
+use agent::boot::{self, BootError, Leftovers};
 use agent::host::Host as _;
 use agent::journal::{Journal, JournalError};
 use agent::worker::{Crew, Event, Identity, Outgoing, Worker, WorkerError};
@@ -111,15 +111,16 @@ impl World {
         let now = self.hosts[index].clock.shows();
         let host = SimHost::at_boot(Arc::clone(&site), Arc::clone(&ground));
         let taken = crew.clone();
-        let booted = self.guarded(index, move || -> Result<Worker<SimCrew>, BootError> {
+        let booted = self.guarded(index, move || -> Result<(Worker<SimCrew>, Leftovers), BootError> {
             let disk = SimDisk::new(site, ground);
             let (journal, entries) = Journal::on(Box::new(disk), fresh).map_err(WorkerError::from)?;
             boot::take_up(journal, &entries, taken, identity, &host, Path::new(STAGING), now)
         });
         match booted {
-            Did::This(Ok(worker)) => {
+            Did::This(Ok((worker, leftovers))) => {
                 self.hosts[index].agent = Some(Agent {
                     worker,
+                    leftovers,
                     incarnation,
                     crew,
                     link: Link::Down,
@@ -168,7 +169,13 @@ impl World {
         let now = self.hosts[index].clock.shows();
         let nonce = Nonce(self.ground.dice().bytes());
         let Some(mut agent) = self.hosts[index].agent.take() else { return };
-        let handled = self.guarded(index, || agent.worker.handle(event, nonce, now));
+        let host = SimHost::at_boot(Arc::clone(&self.hosts[index].site), Arc::clone(&self.ground));
+        let handled = self.guarded(index, || {
+            if matches!(event, Event::Retry) {
+                agent.leftovers.sweep_again(&host, agent.worker.grantee());
+            }
+            agent.worker.handle(event, nonce, now)
+        });
         self.hosts[index].agent = Some(agent);
         match handled {
             Did::This(Ok(said)) => {

@@ -99,11 +99,12 @@ impl World {
         streams && agents && self.use_cases.is_empty() && !self.streams.iter().any(|stream| stream.is_woken)
     }
 
-    /// Whether every agent was told that its testimony is kept.
+    /// Whether every agent was told that its testimony is kept, and looks for nothing any more that an earlier one left.
     fn is_settled(&self) -> bool {
-        self.hosts
-            .iter()
-            .all(|host| host.agent.as_ref().is_some_and(|agent| agent.worker.grantee().listed().is_empty()))
+        let settled = |agent: &super::Agent| {
+            agent.worker.grantee().listed().is_empty() && agent.leftovers == agent::boot::Leftovers::Gone
+        };
+        self.hosts.iter().all(|host| host.agent.as_ref().is_some_and(settled))
     }
 
     fn all_dial_anew(&mut self) {

@@ -149,8 +149,11 @@ impl World {
         {
             let mut at = lock(&self.hosts[machine].site);
             let (boots, processes, is_online) = (at.boots, at.processes, at.is_online);
+            let unseen = at.was_set_back_unseen;
             *at = snapshot;
-            (at.boots, at.processes, at.is_online, at.was_set_back) = (boots, processes, is_online, true);
+            (at.boots, at.processes, at.is_online) = (boots, processes, is_online);
+            // What it went through stays true of it.
+            (at.was_set_back, at.was_set_back_unseen) = (true, unseen || at.was_set_back_unseen);
             at.reboot(&mut self.ground.dice());
         }
         let mut judge = self.ground.judge();
