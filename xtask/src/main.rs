@@ -4,14 +4,17 @@
 
 mod bench;
 mod check;
+mod clients;
 mod counted;
 mod deny;
+mod foreign;
 mod fuzz;
 mod imports;
 mod ledger;
 mod program;
 mod proof;
 mod ring;
+mod served;
 mod source;
 mod test;
 mod test_packages;
@@ -47,6 +50,7 @@ fn run(args: &[String]) -> anyhow::Result<()> {
         "proof" => proof::run(rest),
         "fuzz" => fuzz::run(rest),
         "torture" | "race" | "durable" | "chaos" | "bench" => bench::run(command, rest),
+        "clients" => clients::run(rest),
         "ledger" => ledger::run(rest),
         "help" | "--help" | "-h" => {
             print!("{HELP}");
@@ -70,6 +74,7 @@ cargo xtask COMMAND
                      once, and every fault that they must find; ARGS go to the proof binary
   fuzz [--seconds N] [--target NAME]
                      hostile bytes at every door, N seconds each (60): `hostile` says what must hold
+  clients            token libraries of Python and Node get tokens from a running server and use them
   torture [ARGS]     kill the agent at every crash point; ARGS go to the bench binary
   race [ARGS]        cancel against grant and finish, with real processes
   durable [ARGS]     kill the server under load; what was acknowledged must be there

@@ -43,6 +43,8 @@ enum Probe {
     Program(&'static str),
     /// This file exists.
     File(&'static str),
+    /// Python can import this.
+    PythonModule(&'static str),
     /// This file exists in the folder of some architecture's libraries.
     Library(&'static str),
 }
@@ -51,6 +53,11 @@ fn is_there(needed: &Needed) -> bool {
     match needed.probe {
         Probe::Program(name) => program::find(name).is_some(),
         Probe::File(path) => Path::new(path).exists(),
+        Probe::PythonModule(name) => {
+            let mut import = Command::new("python3");
+            import.args(["-c", &format!("import {name}")]).stderr(std::process::Stdio::null());
+            import.status().is_ok_and(|status| status.success())
+        }
         Probe::Library(path) => {
             std::fs::read_dir("/usr/lib").into_iter().flatten().flatten().any(|entry| entry.path().join(path).exists())
         }
@@ -74,7 +81,7 @@ fn apt_get(as_root: Option<&str>, args: &[&str]) -> Command {
     command
 }
 
-const NEEDED: [Needed; 7] = [
+const NEEDED: [Needed; 10] = [
     Needed { package: "nftables", probe: Probe::Program("nft") },
     Needed { package: "iproute2", probe: Probe::Program("ip") },
     Needed { package: "util-linux", probe: Probe::Program("setpriv") },
@@ -82,6 +89,10 @@ const NEEDED: [Needed; 7] = [
     // aws-lc and SQLite are built from C.
     Needed { package: "gcc", probe: Probe::Program("cc") },
     Needed { package: "libc6-dev", probe: Probe::File("/usr/include/stdio.h") },
+    // Token libraries of others are tried against the server.
+    Needed { package: "python3-venv", probe: Probe::PythonModule("ensurepip") },
+    Needed { package: "nodejs", probe: Probe::Program("node") },
+    Needed { package: "npm", probe: Probe::Program("npm") },
     // Chaos bends clocks with it.
     Needed { package: "libfaketime", probe: Probe::Library("faketime/libfaketime.so.1") },
 ];
