@@ -3,7 +3,7 @@
 use crate::faulty::Fault;
 use crate::ground::{Ground, is_grant};
 use domain::action::{State, TimedOutWhy};
-use domain::ids::Digest;
+use domain::ids::{Digest, Epoch};
 use domain::kind::Scope;
 use domain::lifecycle::Stage;
 use domain::machine::JournalSeen;
@@ -133,4 +133,27 @@ async fn a_journal_that_forgot_one_thing_is_not_believed_of_another() {
         let ended = ground.action(action).await;
         assert!(matches!(ended.state, State::TimedOut { why: TimedOutWhy::JournalLost, .. }), "{ended:?}");
     }
+}
+
+/// A Hello that opened its session is slow to look at what is open; the agent dialled again meanwhile, and told more in a
+/// newer session. That is no sign that its journal forgot anything.
+#[tokio::test]
+async fn what_is_heard_in_a_newer_session_is_not_missed_by_a_hello_that_is_slow() {
+    let ground = Ground::in_memory();
+    let mut agent = ground.machine("web-03").await;
+    let action = ground.request(&agent, Wanted::Isolate(Scope::Full)).await;
+    let epoch = agent.granted(&ground, action).await.session();
+    let (again, desk, journal) = (agent.clone(), ground.desk(), agent.journal);
+    let meanwhile = Box::pin(async move {
+        let talk = again.hello_at(desk, Epoch(epoch.0 + 1)).await.unwrap();
+        let sequence = journal.sequence + 3;
+        let phase =
+            ToServer::Phase { action, epoch, journal: journal.id, sequence, at: Timestamp(1), what: "started".into() };
+        talk.heard(phase).await.unwrap();
+    });
+    ground.store.at("live_actions", 1, Fault::Meanwhile(meanwhile));
+    let slow = agent.hello(&ground).await.unwrap();
+    assert!(ground.store.is_over());
+    assert_eq!(ground.action(action).await.stage(), Stage::Granted);
+    assert!(slow.look().await.unwrap().ends.is_some(), "it is not the newest");
 }
