@@ -149,9 +149,9 @@ impl Actions {
         let what = format!("requested by {}", action.request.requestor);
         let line = Line { at: now, source: Source::Caller, what, stage: action.stage(), fact: None };
         match self.store.insert(&action, &[line]).await? {
-            Inserted::Stored => {
+            Inserted::Stored(stored) => {
                 self.wake.machine(action.machine);
-                Ok(action)
+                Ok(Action { updated_at: stored.updated_at, ..action })
             }
             Inserted::AlreadyActive(other) => Err(ActionError::AlreadyActive(other)),
             Inserted::NoMachine => Err(ActionError::NotFound(format!("Machine {}", new.machine))),
@@ -295,13 +295,13 @@ impl Actions {
                 }
             };
             match self.store.commit(&change).await? {
-                Committed::Stored(_) => {
+                Committed::Stored(stored) => {
                     self.wake.changed(id);
                     if change.action.stage().is_final() {
                         // What waited for the same resource may go now.
                         self.wake.machine(change.action.machine);
                     }
-                    let action = change.action;
+                    let action = Action { updated_at: stored.updated_at, ..change.action };
                     return Ok(Decided { action, tell, changed: true, busy: None, refusal: None });
                 }
                 Committed::Moved => {}

@@ -9,6 +9,7 @@ mod audit;
 mod memory;
 mod sql;
 mod sqlite;
+mod stamp;
 
 use async_trait::async_trait;
 use domain::action::Action;
@@ -21,6 +22,7 @@ use domain::time::Timestamp;
 use domain::{Kind, Stage};
 pub use memory::MemoryStore;
 pub use sqlite::{SqliteConfig, SqliteStore};
+pub use stamp::Stored;
 
 /// The longest a history gets by notes, in lines: a machine may have much to say, but not without end. What the server
 /// decides is written beyond it all the same.
@@ -29,12 +31,14 @@ pub const NOTED_LINES_MAX: u64 = 1000;
 /// What an engine must do. Each method is one transaction.
 #[async_trait]
 pub trait Store: Send + Sync {
-    /// Adds a Pending action with its first history lines, of which there is at least one. An id is used once.
+    /// Adds a Pending action with its first history lines, of which there is at least one. An id is used once. As with
+    /// every change, its `updated_at` is raised where it is not later than that of every change committed before.
     async fn insert(&self, action: &Action, history: &[Line]) -> Result<Inserted, StoreError>;
 
     /// Commits a decided change: the action, its history lines and what it [`needs`](Change::needs), or nothing. What
     /// fails is said in this order: revision, session, class. A change of an unknown action has moved; a change of stage
-    /// without a history line is refused.
+    /// without a history line is refused. What is stored was changed at the time that was decided, or a little later: in
+    /// the order of the commits, over all actions, `updated_at` is distinct and rises.
     async fn commit(&self, change: &Change) -> Result<Committed, StoreError>;
 
     /// Adds history lines without changing the action (facts of the machine, late evidence). A line whose fact is
@@ -137,7 +141,7 @@ pub trait Store: Send + Sync {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Inserted {
     /// It is on record.
-    Stored,
+    Stored(Stored),
     /// An action of the same kind on that machine is not final yet: this one.
     AlreadyActive(ActionId),
     /// There is no such machine.
@@ -147,8 +151,8 @@ pub enum Inserted {
 /// What became of a commit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Committed {
-    /// It is on record, with this commit number.
-    Stored(u64),
+    /// It is on record.
+    Stored(Stored),
     /// The action has moved on: load and decide again.
     Moved,
     /// The session the grant was for is no longer the machine's newest.

@@ -20,7 +20,7 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 use store::{
     ActionQuery, Application, Committed, EnrolToken, Enrolled, Inserted, LibraryFile, LibraryPut, MachineQuery,
-    Reenrolment, Store, StoreError,
+    Reenrolment, Store, StoreError, Stored,
 };
 
 /// A record's number in the key of a fact; late evidence sets a bit above.
@@ -99,9 +99,10 @@ impl GatedStore {
         let committed = self.mutated(change).await?;
         let mut judge = self.ground.judge();
         match committed {
-            Committed::Stored(_) => {
+            Committed::Stored(stored) => {
                 if let Some(site) = self.site(change.action.machine) {
-                    judge.committed(&change.action, &lock(site));
+                    let action = Action { updated_at: stored.updated_at, ..change.action.clone() };
+                    judge.committed(&action, &lock(site));
                 }
                 let said = match (change.action.state.grant(), change.action.stage()) {
                     (Some(grant), Stage::Granted) => format!(", grant {}", grant.epoch),
@@ -128,7 +129,7 @@ impl GatedStore {
             && change.action.stage() == Stage::Cancelled
             && self.ground.dice().chance(300)
         {
-            return Ok(Committed::Stored(0));
+            return Ok(unkept(&change));
         }
         if is_on(Mutant::NoSessionFence)
             && let Some(needs) = &mut change.needs
@@ -143,7 +144,7 @@ impl GatedStore {
             Committed::ClassBusy(_) => is_on(Mutant::NoClassGuard),
             Committed::SessionMoved | Committed::Stored(_) => false,
         };
-        Ok(if lied { Committed::Stored(0) } else { committed })
+        Ok(if lied { unkept(&change) } else { committed })
     }
 
     /// The action as on record, or as this replica remembers it.
@@ -166,15 +167,21 @@ impl GatedStore {
     }
 }
 
+/// A commit that was said to be kept, and was not.
+fn unkept(change: &Change) -> Committed {
+    Committed::Stored(Stored { number: 0, updated_at: change.action.updated_at })
+}
+
 #[async_trait]
 impl Store for GatedStore {
     async fn insert(&self, action: &Action, history: &[Line]) -> Result<Inserted, StoreError> {
         self.pass("insert", async {
             let inserted = self.inner.insert(action, history).await?;
             match &inserted {
-                Inserted::Stored => {
+                Inserted::Stored(stored) => {
                     let machine = self.sites.iter().position(|(id, _)| *id == action.machine).unwrap_or_default();
-                    self.ground.judge().inserted(action, machine);
+                    let action = Action { updated_at: stored.updated_at, ..action.clone() };
+                    self.ground.judge().inserted(&action, machine);
                     let name = self.ground.judge().name(action.id);
                     self.ground.note(|| format!("store: {name} is on record, {:?} on m{}", action.kind(), machine + 1));
                 }
@@ -243,9 +250,13 @@ impl Store for GatedStore {
             }
             if enrolled == Enrolled::Stored {
                 let session = self.inner.machine(again.machine).await?.map(|machine| machine.session);
+                let mut ended = Vec::with_capacity(again.ends.len());
+                for change in &again.ends {
+                    ended.extend(self.inner.action(change.action.id).await?);
+                }
                 let mut judge = self.ground.judge();
                 if let Some(site) = self.site(again.machine) {
-                    again.ends.iter().for_each(|change| judge.committed(&change.action, &lock(site)));
+                    ended.iter().for_each(|action| judge.committed(action, &lock(site)));
                 }
                 judge.enrolled_again(again.machine, again.incarnation, session.unwrap_or_default());
             }

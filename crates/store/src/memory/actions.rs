@@ -2,12 +2,14 @@
 
 use super::tables::{Row, Tables};
 use super::{guards, history};
-use crate::{Committed, Inserted, NOTED_LINES_MAX, StoreError};
+use crate::stamp::stamp;
+use crate::{Committed, Inserted, NOTED_LINES_MAX, StoreError, Stored};
 use domain::action::Action;
 use domain::decide::{Change, Needs};
 use domain::history::Line;
 use domain::ids::ActionId;
 use domain::lifecycle::Stage;
+use domain::time::Timestamp;
 
 /// A change that nothing stands against.
 struct Ready {
@@ -31,20 +33,22 @@ impl Tables {
         }
         let new = history::unknown(&[], lines);
         guards::is_told(action.id, Some(action.stage()), new.last().map(|line| line.stage))?;
+        let updated_at = stamp(action.updated_at, self.newest_update)?;
         let holds = action.body.commands().iter().filter_map(|command| command.library());
-        let mut row = Row { action: action.clone(), history: vec![], holds: holds.map(|file| file.sha256).collect() };
+        let holds = holds.map(|file| file.sha256).collect();
+        let mut row = Row { action: Action { updated_at, ..action.clone() }, history: vec![], holds };
         history::append(action.id, &mut row.history, &new, Some(action.stage()));
         let place = self.actions.len();
         self.actions.push(row);
         self.places.insert(action.id, place);
         self.live.entry(action.machine).or_default().insert(place);
-        self.count();
-        Ok(Inserted::Stored)
+        self.newest_update = Some(updated_at);
+        Ok(Inserted::Stored(Stored { number: self.count(), updated_at }))
     }
 
     /// Commits a change if everything it was decided on still holds.
     pub(super) fn commit(&mut self, change: &Change) -> Result<Committed, StoreError> {
-        match self.committable(change)? {
+        match self.committable(change, self.newest_update)? {
             Ok(ready) => Ok(Committed::Stored(self.carry_out(ready, change))),
             Err(refused) => Ok(refused),
         }
@@ -52,12 +56,13 @@ impl Tables {
 
     /// Commits the ends of several actions, or none of them.
     pub(super) fn end_all(&mut self, ends: &[Change]) -> Result<(), StoreError> {
-        let mut ready = Vec::with_capacity(ends.len());
+        let mut ready: Vec<Ready> = Vec::with_capacity(ends.len());
         for change in ends {
             if !change.action.stage().is_final() {
                 return Err(StoreError::Refused(format!("{} does not end", change.action.id)));
             }
-            match self.committable(change)? {
+            let newest = ready.last().map_or(self.newest_update, |one| Some(one.stands.updated_at));
+            match self.committable(change, newest)? {
                 Ok(one) => ready.push(one),
                 Err(why) => return Err(StoreError::Refused(format!("{} does not end: {why:?}", change.action.id))),
             }
@@ -68,8 +73,8 @@ impl Tables {
         Ok(())
     }
 
-    /// What a commit will store, if nothing stands against it.
-    fn committable(&self, change: &Change) -> Result<Result<Ready, Committed>, StoreError> {
+    /// What a commit will store after a change at `newest`, if nothing stands against it.
+    fn committable(&self, change: &Change, newest: Option<Timestamp>) -> Result<Result<Ready, Committed>, StoreError> {
         let next = &change.action;
         let Some(place) = self.places.get(&next.id).copied() else { return Ok(Err(Committed::Moved)) };
         let row = &self.actions[place];
@@ -85,7 +90,8 @@ impl Tables {
         guards::follows(&row.action, next)?;
         // What was requested stands, whatever the change says of it.
         let mut stands = row.action.clone();
-        (stands.state, stands.revision, stands.updated_at) = (next.state.clone(), next.revision, next.updated_at);
+        (stands.state, stands.revision) = (next.state.clone(), next.revision);
+        stands.updated_at = stamp(next.updated_at, newest)?;
         guards::opens_alone(self, &stands)?;
         let moved_to = Some(stands.stage()).filter(|to| *to != row.action.stage());
         let new = history::unknown(&row.history, &change.history);
@@ -93,8 +99,10 @@ impl Tables {
         Ok(Ok(Ready { place, stands, moved_to }))
     }
 
-    fn carry_out(&mut self, ready: Ready, change: &Change) -> u64 {
+    fn carry_out(&mut self, ready: Ready, change: &Change) -> Stored {
         let Ready { place, stands, moved_to } = ready;
+        let updated_at = stands.updated_at;
+        self.newest_update = Some(updated_at);
         let row = &mut self.actions[place];
         let new = history::unknown(&row.history, &change.history);
         history::append(stands.id, &mut row.history, &new, moved_to);
@@ -103,7 +111,7 @@ impl Tables {
         if ended {
             self.end(place);
         }
-        self.count()
+        Stored { number: self.count(), updated_at }
     }
 
     /// What a change needs besides its revision, and does not find.

@@ -6,6 +6,7 @@ use domain::history::StoredLine;
 use domain::ids::{ActionId, Digest, MachineId};
 use domain::lifecycle::Stage;
 use domain::machine::Machine;
+use domain::time::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Everything on record.
@@ -24,6 +25,8 @@ pub(super) struct Tables {
     pub(super) contents: BTreeMap<Digest, Vec<u8>>,
     pub(super) settings: BTreeMap<String, String>,
     pub(super) commit_number: u64,
+    /// When anything of any action was changed last.
+    pub(super) newest_update: Option<Timestamp>,
 }
 
 /// An action with what belongs to it.

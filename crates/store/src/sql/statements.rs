@@ -28,11 +28,13 @@ pub(crate) const MACHINE_NUMBER: &str = "SELECT number FROM machines WHERE id = 
 pub(crate) const INSERT_ACTION: &str = concat!(
     "INSERT INTO actions (id, machine, kind, class, body, requestor, comment, source, external_id, created_at, \
      updated_at, expires_at, revision, stage, grant_epoch, grant_journal, cancel_requestor, cancel_comment, cancel_at, \
-     timed_out_why, testimony) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, \
-     $18, $19, $20, $21) ON CONFLICT (machine, kind) WHERE ",
+     timed_out_why, testimony, scope) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, \
+     $18, $19, $20, $21, $22) ON CONFLICT (machine, kind) WHERE ",
     live!(),
     " DO NOTHING RETURNING number"
 );
+
+pub(crate) const NEWEST_UPDATE: &str = "SELECT max(updated_at) FROM actions";
 
 pub(crate) const LIVE_OF_KIND: &str = concat!("SELECT id FROM actions WHERE machine = $1 AND kind = $2 AND ", live!());
 
@@ -181,7 +183,8 @@ pub(crate) const SET_COMMIT_NUMBER: &str = "UPDATE commits SET number = $1 WHERE
 pub(crate) fn actions(query: &crate::ActionQuery) -> String {
     use super::words::Word;
     use std::fmt::Write;
-    let mut text = String::from(select_action!());
+    // Crossed: the machines must not be walked first.
+    let mut text = select_action!().replace(" JOIN ", " CROSS JOIN ");
     let mut joint = "WHERE";
     let mut order = "a.number";
     let mut next = 1;

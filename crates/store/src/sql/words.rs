@@ -3,6 +3,7 @@
 use crate::StoreError;
 use domain::action::{RequestSource, TimedOutWhy};
 use domain::history::Source;
+use domain::kind::Scope;
 use domain::{Kind, ResourceClass, Stage};
 
 /// A value that stands in a column as one word.
@@ -38,6 +39,7 @@ words!(Kind: Isolate, Release, Scan, RestrictExecution, UnrestrictExecution, Col
 words!(ResourceClass: Network, Execution, Scanner, Collector, Vault, Shell, Enrolment);
 words!(Source: Caller, Server, Machine);
 words!(RequestSource: PublicApi, Portal);
+words!(Scope: Full, Selective, Quick);
 words!(TimedOutWhy: NotStarted, JournalLost, NoContact, Reenrolled);
 
 #[cfg(test)]

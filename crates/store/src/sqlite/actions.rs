@@ -5,12 +5,14 @@ use super::{columns, history, library};
 use crate::sql::rows::{StateRow, signed, to_json};
 use crate::sql::statements;
 use crate::sql::words::Word;
-use crate::{Committed, Inserted, NOTED_LINES_MAX, StoreError};
+use crate::stamp::stamp;
+use crate::{Committed, Inserted, NOTED_LINES_MAX, StoreError, Stored};
 use domain::action::Action;
 use domain::decide::{Change, Needs};
 use domain::history::Line;
 use domain::ids::ActionId;
 use domain::lifecycle::Stage;
+use domain::time::Timestamp;
 use rusqlite::{Connection, OptionalExtension, params};
 
 /// Adds a new action.
@@ -21,7 +23,8 @@ pub(super) fn insert(unit: &mut Unit<'_>, action: &Action, lines: &[Line]) -> Re
         .query_row([action.machine.0], |row| row.get(0))
         .optional()?;
     let Some(machine) = machine else { return Ok(Inserted::NoMachine) };
-    let Some(number) = insert_row(connection, action, machine)? else {
+    let updated_at = next_stamp(connection, action.updated_at)?;
+    let Some(number) = insert_row(connection, action, machine, updated_at)? else {
         let active = connection
             .prepare_cached(statements::LIVE_OF_KIND)?
             .query_row(params![machine, action.kind().word()], columns::action_id)?;
@@ -29,12 +32,22 @@ pub(super) fn insert(unit: &mut Unit<'_>, action: &Action, lines: &[Line]) -> Re
     };
     history::append(connection, action.id, number, lines, Some(action.stage()))?;
     library::hold(connection, number, &action.body)?;
-    unit.count();
-    Ok(Inserted::Stored)
+    Ok(Inserted::Stored(Stored { number: unit.count(), updated_at }))
+}
+
+/// When what is written now was changed.
+fn next_stamp(connection: &Connection, decided: Timestamp) -> Result<Timestamp, StoreError> {
+    let newest: Option<i64> = connection.prepare_cached(statements::NEWEST_UPDATE)?.query_row([], |row| row.get(0))?;
+    stamp(decided, newest.map(Timestamp))
 }
 
 /// The row's number; none if an action of the same kind is live on the machine.
-fn insert_row(connection: &Connection, action: &Action, machine: i64) -> Result<Option<i64>, StoreError> {
+fn insert_row(
+    connection: &Connection,
+    action: &Action,
+    machine: i64,
+    updated_at: Timestamp,
+) -> Result<Option<i64>, StoreError> {
     let state = StateRow::of(&action.state)?;
     let mut statement = connection.prepare_cached(statements::INSERT_ACTION)?;
     let number = statement.query_row(
@@ -49,7 +62,7 @@ fn insert_row(connection: &Connection, action: &Action, machine: i64) -> Result<
             action.request.source.word(),
             action.request.external_id,
             action.created_at.0,
-            action.updated_at.0,
+            updated_at.0,
             action.expires_at.0,
             signed(action.revision)?,
             action.stage().word(),
@@ -60,6 +73,7 @@ fn insert_row(connection: &Connection, action: &Action, machine: i64) -> Result<
             state.cancel_at,
             state.timed_out_why,
             state.testimony,
+            action.body.scope().map(Word::word),
         ],
         |row| row.get(0),
     );
@@ -86,13 +100,14 @@ pub(super) fn commit(unit: &mut Unit<'_>, change: &Change) -> Result<Committed, 
     {
         return Ok(refused);
     }
-    update_row(connection, &standing, &change.action)?;
+    let updated_at = next_stamp(connection, change.action.updated_at)?;
+    update_row(connection, &standing, &change.action, updated_at)?;
     let (from, to) = (Stage::read(&standing.stage)?, change.action.stage());
     history::append(connection, change.action.id, standing.number, &change.history, (from != to).then_some(to))?;
     if to.is_final() {
         library::release(connection, standing.number)?;
     }
-    Ok(Committed::Stored(unit.count()))
+    Ok(Committed::Stored(Stored { number: unit.count(), updated_at }))
 }
 
 /// What a change needs besides its revision, and does not find.
@@ -127,10 +142,15 @@ fn unmet(
     Ok(busy.map(Committed::ClassBusy))
 }
 
-fn update_row(connection: &Connection, standing: &Standing, action: &Action) -> Result<(), StoreError> {
+fn update_row(
+    connection: &Connection,
+    standing: &Standing,
+    action: &Action,
+    updated_at: Timestamp,
+) -> Result<(), StoreError> {
     let state = StateRow::of(&action.state)?;
     connection.prepare_cached(statements::UPDATE_ACTION)?.execute(params![
-        action.updated_at.0,
+        updated_at.0,
         signed(action.revision)?,
         action.stage().word(),
         state.grant_epoch,

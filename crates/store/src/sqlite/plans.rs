@@ -107,7 +107,7 @@ const FILL: &str = "
     WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 20000)
     INSERT INTO actions SELECT i, randomblob(16), i % 500 + 1, 'Isolate', 'Network', '{}', 'r', 'c', 'PublicApi', NULL,
         i, i, i, 1, iif(i > 19500, 'Pending', 'Cancelled'), NULL, NULL, iif(i > 19500, NULL, 'r'),
-        iif(i > 19500, NULL, 'c'), iif(i > 19500, NULL, 1), NULL, NULL FROM n;
+        iif(i > 19500, NULL, 'c'), iif(i > 19500, NULL, 1), NULL, NULL, 'Full' FROM n;
     INSERT INTO history SELECT number, 1, 1, 'Server', 'w', 'Pending', 'Pending', NULL, NULL, randomblob(32) FROM actions;
     ANALYZE;
 ";

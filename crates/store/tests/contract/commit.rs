@@ -56,7 +56,8 @@ async fn every_commit_has_a_higher_number(world: World) {
     let mut last = world.store.commit_number().await.unwrap();
     for event in [claim(session), cancel()] {
         let change = world.decide(action.id, event).await;
-        let Committed::Stored(number) = world.store.commit(&change).await.unwrap() else { panic!("not stored") };
+        let Committed::Stored(stored) = world.store.commit(&change).await.unwrap() else { panic!("not stored") };
+        let number = stored.number;
         assert!(number > last, "{number} after {last}");
         assert_eq!(world.store.commit_number().await.unwrap(), number);
         last = number;

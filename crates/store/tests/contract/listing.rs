@@ -85,7 +85,7 @@ async fn the_live_actions_of_a_machine_come_oldest_first(world: World) {
     let early = world.unknown_action(machine.id, isolate());
     let late = world.granted(&machine, run(&[b"true"])).await;
     // The order of the requests counts, not that of their arrival.
-    world.insert(&early).await;
+    let early = world.insert(&early).await;
     let ended = world.action(machine.id, Body::Release).await;
     world.drive(ended.id, cancel()).await;
     world.action(other.id, isolate()).await;

@@ -18,4 +18,5 @@ mod overdue;
 mod races;
 mod reenrolment;
 mod same_back;
+mod stamps;
 mod world;

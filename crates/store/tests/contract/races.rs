@@ -149,8 +149,8 @@ async fn of_two_requests_of_a_kind_exactly_one_is_stored(world: World) {
             async move { store.insert(&action, &first_lines(&action)).await.unwrap() }
         };
         let stored = match at_once(request(&first), request(&second)).await {
-            (Inserted::Stored, Inserted::AlreadyActive(active)) if active == first.id => first.id,
-            (Inserted::AlreadyActive(active), Inserted::Stored) if active == second.id => second.id,
+            (Inserted::Stored(_), Inserted::AlreadyActive(active)) if active == first.id => first.id,
+            (Inserted::AlreadyActive(active), Inserted::Stored(_)) if active == second.id => second.id,
             other => panic!("{other:?}"),
         };
         assert_eq!(world.store.live_actions(machine.id).await.unwrap().len(), 1);

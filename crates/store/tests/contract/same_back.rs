@@ -12,7 +12,7 @@ use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
-use store::{Committed, Inserted};
+use store::{Committed, Inserted, Stored};
 use uuid::Uuid;
 
 contract!(any_action_in_any_state_reads_back_equal);
@@ -42,14 +42,16 @@ async fn reads_back(world: &World, body: Body, request: Request, times: (i64, i6
     let mut action = world.unknown_action(machine.id, body);
     action.request = request;
     (action.created_at, action.updated_at, action.expires_at) =
-        (Timestamp(times.0), Timestamp(times.1), Timestamp(times.2));
+        (Timestamp(times.0), Timestamp(times.1 / 2), Timestamp(times.2));
     let stored = world.store.insert(&action, &first_lines(&action)).await.unwrap();
-    assert_eq!(stored, Inserted::Stored);
-    assert_eq!(world.load(action.id).await, action);
+    // As it was written, but for when it changed: that is after everything before it.
+    let Inserted::Stored(Stored { updated_at, .. }) = stored else { panic!("{stored:?}") };
+    assert_eq!(world.load(action.id).await, Action { updated_at, ..action.clone() });
     let change = forged(&action, state);
-    assert!(matches!(world.store.commit(&change).await.unwrap(), Committed::Stored(_)));
+    let committed = world.store.commit(&change).await.unwrap();
+    let Committed::Stored(Stored { updated_at, .. }) = committed else { panic!("{committed:?}") };
     let back: Action = world.load(action.id).await;
-    assert_eq!(back, change.action);
+    assert_eq!(back, Action { updated_at, ..change.action });
     assert_eq!(world.store.history(action.id).await.unwrap()[1].line, change.history[0]);
 }
 

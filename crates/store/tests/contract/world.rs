@@ -12,7 +12,7 @@ use domain::testimony::{Ending, Fact, Testimony};
 use domain::time::Timestamp;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use store::{Committed, EnrolToken, Enrolled, Inserted, Store};
+use store::{Committed, EnrolToken, Enrolled, Inserted, Store, Stored};
 use uuid::Uuid;
 
 /// When every test begins.
@@ -124,13 +124,14 @@ impl World {
     /// An action on record.
     pub(crate) async fn action(&self, machine: MachineId, body: Body) -> Action {
         let action = self.unknown_action(machine, body);
-        self.insert(&action).await;
-        action
+        self.insert(&action).await
     }
 
-    /// Puts an action on record.
-    pub(crate) async fn insert(&self, action: &Action) {
-        assert_eq!(self.store.insert(action, &first_lines(action)).await.unwrap(), Inserted::Stored);
+    /// Puts an action on record; it as it stands there.
+    pub(crate) async fn insert(&self, action: &Action) -> Action {
+        let inserted = self.store.insert(action, &first_lines(action)).await.unwrap();
+        let Inserted::Stored(Stored { updated_at, .. }) = inserted else { panic!("{inserted:?}") };
+        Action { updated_at, ..action.clone() }
     }
 
     /// An action that its machine's newest session was granted.
@@ -291,7 +292,8 @@ pub(crate) fn forged(action: &Action, state: State) -> Change {
     Change { action: next, from_revision: action.revision, needs: None, history }
 }
 
-fn request() -> Request {
+/// Who asks, and why.
+pub(crate) fn request() -> Request {
     Request {
         requestor: "analyst@example.test".into(),
         comment: "malware".into(),

@@ -73,8 +73,8 @@ async fn a_second_end_is_found() {
 #[tokio::test]
 async fn two_open_actions_of_a_class_are_found() {
     let two = "INSERT INTO actions SELECT number + n, randomblob(16), machine, kind || n, class, body, requestor, \
-               comment, source, external_id, created_at, updated_at, expires_at, revision, 'Granted', grant_epoch, \
-               grant_journal, NULL, NULL, NULL, NULL, NULL FROM actions, (SELECT 1 AS n UNION SELECT 2)";
+               comment, source, external_id, created_at, updated_at + n, expires_at, revision, 'Granted', grant_epoch, \
+               grant_journal, NULL, NULL, NULL, NULL, NULL, scope FROM actions, (SELECT 1 AS n UNION SELECT 2)";
     one(&audit_after(two).await, "has 2 open actions of class Network");
 }
 

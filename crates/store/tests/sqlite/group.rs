@@ -69,7 +69,7 @@ async fn what_waits_together_is_one_commit() {
     let answers = ask(&world, &actions);
     lock.execute_batch("ROLLBACK").unwrap();
     for answer in answers {
-        assert_eq!(answer.await.unwrap(), Inserted::Stored);
+        assert!(matches!(answer.await.unwrap(), Inserted::Stored(_)));
     }
     assert_eq!(commits(&ground.config) - before, 1);
     assert_eq!(world.store.integrity().await.unwrap(), Vec::<String>::new());
@@ -108,7 +108,7 @@ async fn one_that_is_refused_takes_no_other_with_it() {
         match (index, answer.await) {
             (3, Err(StoreError::Refused(_))) | (5, Ok(Inserted::NoMachine)) => {}
             (7, Ok(Inserted::AlreadyActive(active))) => assert_eq!(active, actions[0].id),
-            (_, Ok(Inserted::Stored)) => assert_eq!(world.load(actions[index].id).await, actions[index]),
+            (_, Ok(Inserted::Stored(_))) => assert_eq!(world.load(actions[index].id).await, actions[index]),
             (_, other) => panic!("{index}: {other:?}"),
         }
     }

@@ -155,7 +155,7 @@ async fn one_is_open_for_a_class_and_one_is_live_of_a_kind() {
     refused(&raw, rival, "UNIQUE constraint failed: actions.machine, actions.class");
     let twin = "INSERT INTO actions SELECT NULL, randomblob(16), machine, kind, class, body, requestor, comment, \
                 source, external_id, created_at, updated_at, expires_at, 1, 'Pending', NULL, NULL, NULL, NULL, NULL, \
-                NULL, NULL FROM actions WHERE number = 1";
+                NULL, NULL, scope FROM actions WHERE number = 1";
     refused(&raw, twin, "UNIQUE constraint failed: actions.machine, actions.kind");
 }
 
@@ -193,4 +193,26 @@ async fn a_machine_is_enrolled_again_only_with_nothing_open_and_in_a_new_session
     refused(&raw, "UPDATE enrol_tokens SET machine = NULL WHERE machine IS NOT NULL", "stays with its machine");
     refused(&raw, "UPDATE enrol_tokens SET uses_max = 2 WHERE machine IS NOT NULL", "CHECK constraint failed");
     assert_eq!(world.store.enrol_token(&token.digest).await.unwrap(), Some(token));
+}
+
+#[tokio::test]
+async fn a_change_is_stamped_later_than_every_change_before_it() {
+    let ground = Ground::new();
+    let world = ground.open();
+    three_actions(&world).await;
+    let raw = ground.raw();
+    let newest: i64 = raw.query_row("SELECT max(updated_at) FROM actions", [], |row| row.get(0)).unwrap();
+    for at in [0, newest - 1, newest] {
+        let change = format!("UPDATE actions SET revision = revision + 1, updated_at = {at} WHERE number = 3");
+        refused(&raw, &change, "later than every change before it");
+        let twin = format!(
+            "INSERT INTO actions (id, machine, kind, class, body, requestor, comment, source, created_at, updated_at, \
+             expires_at, revision, stage) SELECT randomblob(16), machine, 'Scan', class, body, requestor, comment, \
+             source, created_at, {at}, expires_at, 1, 'Pending' FROM actions WHERE number = 3"
+        );
+        refused(&raw, &twin, "later than every change before it");
+    }
+    refused(&raw, "UPDATE actions SET scope = 'Quick'", "never changes");
+    let change = format!("UPDATE actions SET revision = revision + 1, updated_at = {newest} + 1 WHERE number = 3");
+    assert_eq!(raw.execute(&change, []), Ok(1));
 }
