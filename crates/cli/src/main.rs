@@ -32,6 +32,7 @@ enum Serving {
     Agent(cli::commands::agent::Agent),
     App(cli::commands::app::App),
     EnrolToken(cli::commands::enrol_token::EnrolTokenCommand),
+    TokenKey(cli::commands::token_key::TokenKeyArgs),
     Demo(cli::commands::demo::Demo),
 }
 
@@ -49,6 +50,7 @@ impl Serving {
             }
             Self::App(app) => runtime()?.block_on(app.run()),
             Self::EnrolToken(command) => runtime()?.block_on(command.run()),
+            Self::TokenKey(args) => args.run(),
             Self::Demo(demo) => runtime()?.block_on(demo.run()),
         }
     }

@@ -10,7 +10,7 @@ use server::clock::Clock;
 use server::config::Config;
 use server::links::Links;
 use server::signer::Signer;
-use server::tokens::{ClientCredentials, SignIn, Tenant, TokenKey, Verifier};
+use server::tokens::{ClientCredentials, SignIn, Tenant, TokenKeys, Verifier};
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
@@ -30,6 +30,8 @@ pub(crate) struct Desk {
     pub(crate) verifier: Arc<Verifier>,
     /// Gives tokens; knows two applications.
     pub(crate) sign_in: Arc<SignIn>,
+    /// The keys of our own tokens.
+    pub(crate) keys: Arc<TokenKeys>,
     /// Signs download links.
     pub(crate) links: Arc<Links>,
     /// The tenant.
@@ -59,9 +61,10 @@ impl Desk {
         config.tokens.lifetime_seconds = TOKEN_SECONDS;
         let (store, clock) = (Arc::new(MemoryStore::new()) as Arc<dyn Store>, StillClock::default());
         let tenant = Tenant::load(&*store, [0xba; 16]).await.expect("a tenant");
-        let key = TokenKey::open(dir.path()).expect("a key");
-        let verifier = Verifier::new(&key, tenant, &config.tokens);
-        let sign_in = SignIn::new(Arc::clone(&store), key, tenant, &config.tokens, [1; 16]).expect("a sign-in");
+        let keys = Arc::new(TokenKeys::open(dir.path(), config.tokens.lifetime_seconds).expect("a key"));
+        let verifier = Verifier::new(Arc::clone(&keys), tenant, &config.tokens);
+        let sign_in =
+            SignIn::new(Arc::clone(&store), Arc::clone(&keys), tenant, &config.tokens, [1; 16]).expect("a sign-in");
         let all: Vec<Permission> = PERMISSIONS.iter().map(|(permission, _)| *permission).collect();
         let all = signed_in(&sign_in, &*store, &clock, all).await;
         let reader = signed_in(&sign_in, &*store, &clock, vec![Permission::MachineReadAll]).await;
@@ -69,6 +72,7 @@ impl Desk {
             config: Arc::new(config),
             verifier: Arc::new(verifier),
             sign_in: Arc::new(sign_in),
+            keys,
             links: Arc::new(Links::open(dir.path(), [2; 32]).expect("a key")),
             tenant,
             all,
@@ -83,6 +87,8 @@ impl Desk {
             actions,
             verifier: Arc::clone(&self.verifier),
             sign_in: Arc::clone(&self.sign_in),
+            keys: Arc::clone(&self.keys),
+            tenant: self.tenant,
             links: Arc::clone(&self.links),
             limits: Arc::new(Limits::new(self.config.limits.clone())),
             config: Arc::clone(&self.config),

@@ -6,7 +6,7 @@ use domain::action::{Request, RequestSource};
 use domain::ids::{ActionId, Digest, Epoch, JournalId, MachineId, Nonce};
 use domain::kind::Scope;
 use domain::machine::{JournalSeen, Machine, Told};
-use domain::permission::PERMISSIONS;
+use domain::permission::{PERMISSIONS, PermissionType};
 use domain::testimony::{Artifact, Ending, StepReport, StepStatus, Testimony};
 use domain::time::Timestamp;
 use protocol::agent::{Hello, ToAgent, ToServer};
@@ -189,7 +189,12 @@ pub(crate) fn live_response() -> Wanted {
 }
 
 fn caller() -> Caller {
-    Caller { name: "x".into(), permissions: PERMISSIONS.iter().map(|(permission, _)| *permission).collect() }
+    let permission_type = PermissionType::Application;
+    Caller {
+        name: "x".into(),
+        permission_type,
+        permissions: PERMISSIONS.iter().map(|(permission, _)| *permission).collect(),
+    }
 }
 
 fn finished(epoch: Epoch, journal: JournalId) -> Testimony {

@@ -16,7 +16,7 @@ use domain::history::{Line, Source, StoredLine};
 use domain::ids::{ActionId, MachineId};
 use domain::kind::{Kind, Scope};
 use domain::machine::Machine;
-use domain::permission::{self, Operation, Permission};
+use domain::permission::{self, Operation, Permission, PermissionType};
 use domain::testimony::Artifact;
 use domain::time::Timestamp;
 pub(crate) use enrolment::unheard;
@@ -45,8 +45,34 @@ const LOOK_AGAIN: Duration = Duration::from_millis(250);
 pub struct Caller {
     /// A sign-in name or an application's id.
     pub name: String,
+    /// Whether the permissions are an application's own, or delegated by a person.
+    pub permission_type: PermissionType,
     /// What the token grants.
     pub permissions: Vec<Permission>,
+}
+
+/// What a caller does not have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lacking {
+    /// What it is needed for.
+    pub operation: Operation,
+    /// Of which type.
+    pub permission_type: PermissionType,
+    /// Any one of these would do.
+    pub any_of: &'static [Permission],
+}
+
+impl Caller {
+    /// Whether this caller may do `operation`.
+    ///
+    /// # Errors
+    /// What it lacks.
+    pub fn check(&self, operation: Operation) -> Result<(), Lacking> {
+        match permission::unmet(&self.permissions, self.permission_type, operation) {
+            None => Ok(()),
+            Some(any_of) => Err(Lacking { operation, permission_type: self.permission_type, any_of }),
+        }
+    }
 }
 
 /// A request for an action, before it is one.
@@ -86,8 +112,8 @@ pub enum WantedCommand {
 #[derive(Debug, thiserror::Error)]
 pub enum ActionError {
     /// The caller lacks the permission.
-    #[error("none of the permissions that {0:?} asks for")]
-    Forbidden(Operation),
+    #[error("none of the permissions that {:?} asks for", .0.operation)]
+    Forbidden(Lacking),
     /// There is no such machine, action or file, or it is not for this caller.
     #[error("{0} was not found")]
     NotFound(String),
@@ -120,12 +146,19 @@ impl ActionError {
 pub struct Actions {
     store: Arc<dyn Store>,
     wake: Arc<Wake>,
+    strict_cancel: bool,
 }
 
 impl Actions {
     /// Over this store, waking through this.
     pub fn new(store: Arc<dyn Store>, wake: Arc<Wake>) -> Self {
-        Self { store, wake }
+        Self { store, wake, strict_cancel: false }
+    }
+
+    /// The same; whether a cancel asks for the permission of the action's own kind, not for any of those that allow a
+    /// request.
+    pub fn with_strict_cancel(self, strict_cancel: bool) -> Self {
+        Self { strict_cancel, ..self }
     }
 
     /// Requests an action: checks permission, machine, kind and files, and records it as Pending.
@@ -167,8 +200,7 @@ impl Actions {
         comment: String,
         now: Timestamp,
     ) -> Result<Action, ActionError> {
-        authorise(caller, Operation::Cancel)?;
-        let action = self.find(id).await?;
+        let action = self.action_for(caller, Operation::Cancel, id).await?;
         let event = Event::CancelRequested { requestor: caller.name.clone(), comment };
         match self.decide(action.id, event, now).await? {
             Decided { action, refusal: None, .. } => {
@@ -203,7 +235,11 @@ impl Actions {
     /// The action an operation is to be about, before the rest of what is asked is looked at.
     pub async fn action_for(&self, caller: &Caller, operation: Operation, id: &str) -> Result<Action, ActionError> {
         authorise(caller, operation)?;
-        self.find(id).await
+        let action = self.find(id).await?;
+        if operation == Operation::Cancel && self.strict_cancel {
+            authorise(caller, Operation::CancelOwn(action.kind()))?;
+        }
+        Ok(action)
     }
 
     /// What a step of an action produced; none if there is no such action or step, or it produced nothing. Without a
@@ -399,7 +435,7 @@ impl Decided {
 }
 
 fn authorise(caller: &Caller, operation: Operation) -> Result<(), ActionError> {
-    if permission::allowed(&caller.permissions, operation) { Ok(()) } else { Err(ActionError::Forbidden(operation)) }
+    caller.check(operation).map_err(ActionError::Forbidden)
 }
 
 fn not_found_action(id: &str) -> ActionError {

@@ -9,7 +9,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
 use crate::links::Links;
 use crate::signer::{FileSigner, Signer};
-use crate::tokens::{SignIn, Tenant, TokenKey, Verifier};
+use crate::tokens::{Issuers, SignIn, Tenant, TokenKeys, Verifier};
 use crate::wake::Wake;
 use crate::{admin, listen, sweep, tls};
 use anyhow::Context as _;
@@ -29,7 +29,7 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
     let store = admin::open_store(&config)?;
     let authority = Arc::new(Authority::open(&config.data.dir, &config.listen.names, clock.now())?);
     let wake = Arc::new(Wake::default());
-    let actions = Actions::new(Arc::clone(&store), Arc::clone(&wake));
+    let actions = Actions::new(Arc::clone(&store), Arc::clone(&wake)).with_strict_cancel(config.cancel.strict);
     let link = agent_link(&config, &clock, &actions, &wake, &authority)?;
     let state = api_state(&config, &clock, store, actions.clone()).await?;
     let api_router = agent_link::enrol_router(link.clone()).merge(api::router(state));
@@ -85,15 +85,19 @@ async fn api_state(
     actions: Actions,
 ) -> anyhow::Result<ApiState> {
     let tenant = Tenant::load(&*store, clock.random()).await?;
-    let key = TokenKey::open(&config.data.dir)?;
-    let verifier = Arc::new(Verifier::new(&key, tenant, &config.tokens));
-    let sign_in = Arc::new(SignIn::new(store, key, tenant, &config.tokens, clock.random())?);
+    let keys = Arc::new(TokenKeys::open(&config.data.dir, config.tokens.lifetime_seconds)?);
+    let issuers = Issuers::new(&config.tokens.issuers).map_err(anyhow::Error::msg)?;
+    let verifier = Verifier::new(Arc::clone(&keys), tenant, &config.tokens).with_issuers(issuers);
+    let verifier = Arc::new(verifier);
+    let sign_in = Arc::new(SignIn::new(store, Arc::clone(&keys), tenant, &config.tokens, clock.random())?);
     let links = Arc::new(Links::open(&config.data.dir, clock.random())?);
     let limits = Arc::new(Limits::new(config.limits.clone()));
     Ok(ApiState {
         actions,
         verifier,
         sign_in,
+        keys,
+        tenant,
         links,
         limits,
         config: Arc::new(config.clone()),

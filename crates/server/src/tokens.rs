@@ -1,34 +1,33 @@
 //! Who may call: applications prove themselves with a secret and are given a token; every request shows that token.
 //!
-//! One verifier for all routes. Its algorithm is fixed by the configured key, never by the token; time comes in as an
-//! argument. No secret and no token is ever written to a log.
+//! One verifier for all routes, for our own tokens and those of other issuers that the configuration names. What a key
+//! may verify is fixed by the key, never by the token; time comes in as an argument. No secret and no token is ever written to a log.
 
+mod addresses;
+mod claims;
 mod failures;
+mod fetch;
+mod issuers;
+pub mod jwks;
+mod keys;
 mod remembered;
+pub mod rotation;
 mod sign_in;
 mod verifier;
 
+pub(crate) use fetch::checked_url;
+pub use issuers::Issuers;
+pub use keys::{LOOK_AGAIN_SECONDS, TOKEN_KEY_FILE, TOKEN_KEYS_MAX, TokenKey, TokenKeys};
 pub use sign_in::{ClientCredentials, Issued, SignIn, SignInError, hash_secret};
 pub use verifier::{TokenError, Verified, Verifier};
 
 use crate::config::TokensConfig;
-use crate::secret_file::{self, SecretFileError};
-use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _};
-use domain::Digest;
-use jsonwebtoken::EncodingKey;
-use serde::{Deserialize, Serialize};
-use std::path::Path;
+use serde::Serialize;
 use store::{Store, StoreError};
 use uuid::Uuid;
 
-/// The name of the key file in the data directory.
-pub const TOKEN_KEY_FILE: &str = "token-key.pk8";
-
 /// The setting the tenant is kept in.
 const TENANT_SETTING: &str = "tenant";
-
-/// How much of the public key's hash names the key, in hex digits.
-const KEY_ID_CHARS: usize = 32;
 
 /// The audiences that clients of Defender's API ask for, without a trailing slash (wire contract, 5.2).
 const AUDIENCES: [&str; 7] = [
@@ -57,49 +56,17 @@ impl Tenant {
         let parsed = Uuid::try_parse(&stands);
         parsed.map(Self).map_err(|_| StoreError::Damaged(format!("the tenant {stands:?} is no GUID")))
     }
-}
 
-/// The key that tokens are signed with (ES256).
-pub struct TokenKey {
-    id: String,
-    private: EncodingKey,
-    /// The point as X9.62 has it.
-    public: Vec<u8>,
-}
-
-impl TokenKey {
-    /// Opens the key in `data_dir`; makes it at the first start.
-    ///
-    /// # Errors
-    /// The file cannot be read or made, others may read it, or it holds no P-256 key.
-    pub fn open(data_dir: &Path) -> Result<Self, SecretFileError> {
-        let path = data_dir.join(TOKEN_KEY_FILE);
-        let pkcs8 = secret_file::load_or_make(&path, || {
-            let key = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).map_err(|e| e.to_string())?;
-            Ok(key.to_pkcs8v1().map_err(|e| e.to_string())?.as_ref().to_vec())
-        })?;
-        let pair = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &pkcs8)
-            .map_err(|e| SecretFileError::Make { path, why: e.to_string() })?;
-        let public = pair.public_key().as_ref().to_vec();
-        let mut id = Digest::of(&public).to_string();
-        id.truncate(KEY_ID_CHARS);
-        Ok(Self { id, private: EncodingKey::from_ec_der(&pkcs8), public })
-    }
-
-    /// The key's id, as tokens name it.
-    pub fn id(&self) -> &str {
-        &self.id
-    }
-
-    /// The public key, as X9.62 has an uncompressed point.
-    pub fn public(&self) -> &[u8] {
-        &self.public
+    /// Whether a path that names this tenant is ours. Words that stand for any tenant (`common`, `organizations`) name
+    /// none: an application signs in to one.
+    pub fn is(self, name: &str) -> bool {
+        Uuid::try_parse(name).ok() == Some(self.0)
     }
 }
 
-/// What a token says. Every claim is required, and a claim of another type is a refusal.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Claims {
+/// What our own tokens say. An application's: a person's has `scp` in place of `roles`, and says who it is.
+#[derive(Serialize)]
+struct Issuing {
     aud: String,
     iss: String,
     iat: i64,
@@ -118,8 +85,8 @@ struct Claims {
 /// The version of the tokens, as they say it.
 const TOKEN_VERSION: &str = "2.0";
 
-/// Who issues: a name, never looked up anywhere.
-fn issuer(config: &TokensConfig, tenant: Tenant) -> String {
+/// Who issues: a name, never looked up by us.
+pub(crate) fn issuer(config: &TokensConfig, tenant: Tenant) -> String {
     format!("{}/{}/v2.0", base(&config.public_url), tenant.0.hyphenated())
 }
 

@@ -1,5 +1,5 @@
 //! The commands: one file each. The client commands speak the public API only, through [`crate::client`]; `serve`,
-//! `agent`, `app`, `enrol-token` and `demo` are the other side.
+//! `agent`, `app`, `enrol-token`, `token-key` and `demo` are the other side.
 
 pub mod actions;
 pub mod agent;
@@ -15,6 +15,7 @@ pub mod outcome;
 pub mod release;
 pub mod serve;
 pub mod token;
+pub mod token_key;
 pub mod wait;
 
 use crate::client::{Client, ClientError, PAGE_ITEMS_MAX};

@@ -2,9 +2,11 @@
 
 use anyhow::Context as _;
 use clap::Args;
-use server::config::{AgentsConfig, CancelConfig, Config, DataConfig, LimitsConfig, ListenConfig, TokensConfig};
+use server::config::{
+    AgentsConfig, CancelConfig, Config, DataConfig, IssuerConfig, LimitsConfig, ListenConfig, TokensConfig,
+};
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// Runs the server: the API, and the agents' listener.
@@ -31,6 +33,9 @@ pub struct Serve {
     /// A further name or address for the certificate. Repeatable.
     #[arg(long = "name", value_name = "NAME")]
     names: Vec<String>,
+    /// A JSON file with other issuers whose tokens are taken (Entra ID, Keycloak, any OpenID provider).
+    #[arg(long, env = "COUNTERMAND_ISSUERS", value_name = "FILE")]
+    issuers: Option<PathBuf>,
     /// Serve the API without TLS; only on a loopback address.
     #[arg(long)]
     plain_http: bool,
@@ -46,6 +51,10 @@ pub struct Serve {
     /// How long a cancel waits for the machine's testimony before it answers InProgress, in milliseconds.
     #[arg(long, default_value_t = 3000)]
     cancel_wait_ms: u64,
+    /// Let only those cancel an action who may request its kind; otherwise any of the seven permissions that allow a
+    /// request will do, as in Defender's API.
+    #[arg(long)]
+    strict_cancel: bool,
     /// How long an open action's machine may be silent before its outcome is unknown, in hours.
     #[arg(long, default_value_t = 72)]
     horizon_hours: u32,
@@ -57,10 +66,11 @@ impl Serve {
     /// # Errors
     /// It cannot start: an address in use, a data directory that is not usable or not safe.
     pub async fn run(self) -> anyhow::Result<()> {
-        server::serve::serve(self.config()).await.context("the server could not go on")
+        server::serve::serve(self.config()?).await.context("the server could not go on")
     }
 
-    fn config(self) -> Config {
+    fn config(self) -> anyhow::Result<Config> {
+        let issuers = self.issuers.as_deref().map(read_issuers).transpose()?.unwrap_or_default();
         let scheme = if self.plain_http { "http" } else { "https" };
         let mut names = self.names;
         names.push(self.public_name.clone());
@@ -70,7 +80,7 @@ impl Serve {
             per_hour: self.limit_per_hour,
             ..LimitsConfig::default()
         };
-        Config {
+        Ok(Config {
             listen: ListenConfig {
                 api_address: self.api_listen,
                 agent_address: self.agent_listen,
@@ -82,15 +92,24 @@ impl Serve {
             limits,
             tokens: TokensConfig {
                 public_url: format!("{scheme}://{}", host_port(&self.public_name, self.api_listen.port())),
+                issuers,
                 ..TokensConfig::default()
             },
-            cancel: CancelConfig { wait_budget: Duration::from_millis(self.cancel_wait_ms) },
+            cancel: CancelConfig {
+                wait_budget: Duration::from_millis(self.cancel_wait_ms),
+                strict: self.strict_cancel,
+            },
             agents: AgentsConfig {
                 address: host_port(&self.public_name, self.agent_listen.port()),
                 horizon_seconds: i64::from(self.horizon_hours) * 3600,
             },
-        }
+        })
     }
+}
+
+fn read_issuers(file: &Path) -> anyhow::Result<Vec<IssuerConfig>> {
+    let text = std::fs::read_to_string(file).with_context(|| format!("issuers file {}", file.display()))?;
+    IssuerConfig::read_file(&text).map_err(|why| anyhow::anyhow!("issuers file {}: {why}", file.display()))
 }
 
 /// `host:port`, with brackets around an IPv6 address.

@@ -14,7 +14,7 @@ const BEARER: &str = "Bearer ";
 ///
 /// # Errors
 /// None, more than one, or one that is not valid; all look alike to the caller.
-pub(super) fn caller(verifier: &Verifier, headers: &HeaderMap, now: Timestamp) -> Result<Caller, ApiError> {
+pub(super) async fn caller(verifier: &Verifier, headers: &HeaderMap, now: Timestamp) -> Result<Caller, ApiError> {
     let mut given = headers.get_all(AUTHORIZATION).iter();
     let (Some(header), None) = (given.next(), given.next()) else {
         return Err(ApiError::unauthorized("not exactly one Authorization header"));
@@ -24,6 +24,6 @@ pub(super) fn caller(verifier: &Verifier, headers: &HeaderMap, now: Timestamp) -
     if scheme.is_none() {
         return Err(ApiError::unauthorized("an Authorization header without a Bearer token"));
     }
-    let verified = verifier.verify(text[BEARER.len()..].trim(), now).map_err(ApiError::unauthorized)?;
+    let verified = verifier.verify(text[BEARER.len()..].trim(), now).await.map_err(ApiError::unauthorized)?;
     Ok(verified.caller.clone())
 }

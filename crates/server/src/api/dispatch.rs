@@ -12,7 +12,7 @@ use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::header::EXPECT;
 use axum::response::{IntoResponse as _, Response};
-use domain::permission;
+use domain::permission::PermissionType;
 use http_body_util::BodyExt as _;
 use hyper::body::Body as _;
 use protocol::defender::error::Code;
@@ -59,13 +59,13 @@ async fn answer(
     };
     let caller = match access {
         // Nobody in particular, who may do nothing in particular.
-        Access::Open => Caller { name: String::new(), permissions: vec![] },
+        Access::Open => {
+            Caller { name: String::new(), permission_type: PermissionType::Application, permissions: vec![] }
+        }
         Access::Token | Access::For(_) => {
-            let caller = caller::caller(&state.verifier, &parts.headers, now)?;
-            if let Access::For(operation) = access
-                && !permission::allowed(&caller.permissions, operation)
-            {
-                return Err(ApiError::forbidden(operation));
+            let caller = caller::caller(&state.verifier, &parts.headers, now).await?;
+            if let Access::For(operation) = access {
+                caller.check(operation).map_err(ApiError::forbidden)?;
             }
             let (path, limit) =
                 found.as_ref().map_or((NO_SUCH_PATH, Limit::Standard), |(endpoint, _)| (endpoint.path, endpoint.limit));

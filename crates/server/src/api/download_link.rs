@@ -6,13 +6,14 @@ use super::download;
 use super::error::ApiError;
 use crate::links::{LINK_SECONDS, Link};
 use axum::response::Response;
+use domain::permission::Operation;
 use protocol::defender::error::Code;
 
 /// A link to what a command produced, good for a while without a token: 400 while the action has not ended, 404 for a
 /// command that produced nothing.
 pub(super) async fn download_link(call: &mut Call) -> Result<Response, ApiError> {
     let actions = &call.state.actions;
-    let action = actions.action(&call.caller, call.param(0)?).await?;
+    let action = actions.action_for(&call.caller, Operation::ResultLink, call.param(0)?).await?;
     let index = call.param(1)?;
     if !action.stage().is_final() {
         return Err(ApiError::new(Code::BadRequest, format!("The machine action {} has not ended yet.", action.id)));

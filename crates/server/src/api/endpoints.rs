@@ -4,8 +4,8 @@ use super::call::Call;
 use super::error::ApiError;
 use super::limits::Limit;
 use super::{
-    alerts, cancel_action, delete_library_file, download, download_link, explain, get_action, get_machine, history,
-    isolate, list_actions, list_library_files, list_machines, path, run_live_response, token, unisolate,
+    alerts, cancel_action, delete_library_file, discovery, download, download_link, explain, get_action, get_machine,
+    history, isolate, list_actions, list_library_files, list_machines, path, run_live_response, token, unisolate,
     upload_library_file,
 };
 use axum::http::Method;
@@ -36,16 +36,16 @@ pub(super) struct Endpoint {
 pub(super) enum Access {
     /// Everyone: what is asked carries its own authority.
     Open,
-    /// Every application with a token.
+    /// Everyone with a token.
     Token,
-    /// Applications with a permission for this.
+    /// Callers with the permissions for this.
     For(Operation),
 }
 
 /// The endpoints.
 #[rustfmt::skip]
-static ENDPOINTS: [Endpoint; 18] = {
-    use {Access::{For, Open, Token}, Limit::{LiveResponse, Standard}, Operation::{Cancel, Library, Read, Request}};
+static ENDPOINTS: [Endpoint; 23] = {
+    use {Access::{For, Open, Token}, Limit::{LiveResponse, Standard}, Operation::{Cancel, Library, Read, Request, ResultLink}};
     const GET: Method = Method::GET;
     const POST: Method = Method::POST;
     const DELETE: Method = Method::DELETE;
@@ -54,7 +54,7 @@ static ENDPOINTS: [Endpoint; 18] = {
         row(GET,    "/api/machineactions/{id}",               For(Read),                        Standard,     |c| Box::pin(get_action::get_action(c))),
         row(POST,   "/api/machineactions/{id}/cancel",        For(Cancel),                      Standard,     |c| Box::pin(cancel_action::cancel_action(c))),
         row(GET,    "/api/machineactions/{id}/GetLiveResponseResultDownloadLink(index={n})",
-                                                              For(Read),                        Standard,     |c| Box::pin(download_link::download_link(c))),
+                                                              For(ResultLink),                  Standard,     |c| Box::pin(download_link::download_link(c))),
         row(GET,    "/api/machines",                          For(Read),                        Standard,     |c| Box::pin(list_machines::list_machines(c))),
         row(GET,    "/api/machines/{id}",                     For(Read),                        Standard,     |c| Box::pin(get_machine::get_machine(c))),
         row(POST,   "/api/machines/{id}/isolate",             For(Request(Kind::Isolate)),      Standard,     |c| Box::pin(isolate::isolate(c))),
@@ -69,6 +69,11 @@ static ENDPOINTS: [Endpoint; 18] = {
         row(GET,    download::PATH,                           Open,                             Standard,     |c| Box::pin(download::download(c))),
         row(POST,   "/{tenant}/oauth2/v2.0/token",            Open,                             Standard,     |c| Box::pin(token::version_2(c))),
         row(POST,   "/{tenant}/oauth2/token",                 Open,                             Standard,     |c| Box::pin(token::version_1(c))),
+        row(GET,    "/{tenant}/v2.0/.well-known/openid-configuration", Open,                    Standard,     |c| Box::pin(discovery::version_2(c))),
+        row(GET,    "/{tenant}/.well-known/openid-configuration", Open,                         Standard,     |c| Box::pin(discovery::version_1(c))),
+        row(GET,    "/{tenant}/discovery/v2.0/keys",          Open,                             Standard,     |c| Box::pin(discovery::keys(c))),
+        row(GET,    "/{tenant}/discovery/keys",               Open,                             Standard,     |c| Box::pin(discovery::keys(c))),
+        row(GET,    "/common/discovery/instance",             Open,                             Standard,     |c| Box::pin(discovery::instance(c))),
     ]
 };
 
@@ -80,6 +85,11 @@ const fn row(
     handler: for<'a> fn(&'a mut Call) -> Answer<'a>,
 ) -> Endpoint {
     Endpoint { method, path, access, limit, handler }
+}
+
+/// The method and the path of every endpoint, as the table has them.
+pub fn routes() -> impl Iterator<Item = (Method, &'static str)> {
+    ENDPOINTS.iter().map(|endpoint| (endpoint.method.clone(), endpoint.path))
 }
 
 /// The endpoint that answers this, with the parameters of its path.

@@ -2,12 +2,12 @@
 //! the caller is shown; the caller is told nothing of our insides.
 
 use super::answer;
-use crate::actions::ActionError;
+use crate::actions::{ActionError, Lacking};
 use crate::clock::{SystemClock, guid};
 use axum::http::StatusCode;
 use axum::http::header::{HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::response::{IntoResponse, Response};
-use domain::permission::{Operation, any_of};
+use domain::permission::{Operation, PermissionType};
 use protocol::defender::action::status_word;
 use protocol::defender::error::{Code, Envelope, ErrorBody};
 use protocol::defender::request::BodyError;
@@ -54,13 +54,15 @@ impl ApiError {
     }
 
     /// The caller may not do this.
-    pub(super) fn forbidden(operation: Operation) -> Self {
-        let names = match operation {
-            Operation::Cancel => CANCEL_PERMISSIONS.to_string(),
-            _ => any_of(operation).iter().map(|permission| permission.wire()).collect::<Vec<_>>().join(", "),
+    pub(super) fn forbidden(lacking: Lacking) -> Self {
+        let words = || lacking.any_of.iter().map(|permission| permission.wire()).collect::<Vec<_>>().join(", ");
+        let (names, of_type) = match (lacking.permission_type, lacking.operation) {
+            (PermissionType::Application, Operation::Cancel) => (CANCEL_PERMISSIONS.to_string(), "application"),
+            (PermissionType::Application, _) => (words(), "application"),
+            (PermissionType::Delegated, _) => (words(), "delegated"),
         };
         let message = format!(
-            "The application does not have any of the required application permissions ({names}) to access the \
+            "The application does not have any of the required {of_type} permissions ({names}) to access the \
              resource."
         );
         Self::new(Code::Forbidden, message)
@@ -81,7 +83,7 @@ impl From<ActionError> for ApiError {
     fn from(error: ActionError) -> Self {
         let message = error.to_string();
         match error {
-            ActionError::Forbidden(operation) => Self::forbidden(operation),
+            ActionError::Forbidden(lacking) => Self::forbidden(lacking),
             ActionError::NotFound(_) => Self::new(Code::ResourceNotFound, message),
             // Clients match on this text as well as on the code.
             ActionError::AlreadyActive(other) => {

@@ -12,6 +12,7 @@ mod caller;
 mod cancel_action;
 mod create;
 mod delete_library_file;
+mod discovery;
 mod dispatch;
 mod download;
 mod download_link;
@@ -38,8 +39,9 @@ use crate::actions::Actions;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::links::Links;
-use crate::tokens::{SignIn, Verifier};
+use crate::tokens::{SignIn, Tenant, TokenKeys, Verifier};
 use axum::Router;
+pub use endpoints::routes;
 use limits::Limits;
 use std::sync::Arc;
 
@@ -52,6 +54,10 @@ pub struct ApiState {
     pub verifier: Arc<Verifier>,
     /// Gives tokens.
     pub sign_in: Arc<SignIn>,
+    /// The keys of our own tokens.
+    pub keys: Arc<TokenKeys>,
+    /// The installation's tenant.
+    pub tenant: Tenant,
     /// Signs download links.
     pub links: Arc<Links>,
     /// Counts calls.

@@ -42,12 +42,17 @@ async fn token(call: &mut Call, version: Version) -> Result<Response, ApiError> 
     let bytes = call.bytes(FORM_BYTES_MAX).await?;
     let form = pairs(String::from_utf8_lossy(&bytes).trim());
     Ok(match sign_in(call, &form, version).await {
-        Ok((issued, resource)) => token_answer(&issued, version, &resource, call.now),
+        Ok((issued, resource)) => token_answer(&issued, version, resource.as_deref(), call.now),
         Err(refusal) => refusal_answer(call, &refusal),
     })
 }
 
-async fn sign_in(call: &Call, form: &[(String, String)], version: Version) -> Result<(Issued, String), Refusal> {
+/// A token, and the resource that was asked for, as it was written.
+async fn sign_in(
+    call: &Call,
+    form: &[(String, String)],
+    version: Version,
+) -> Result<(Issued, Option<String>), Refusal> {
     let field = |name: &str| form.iter().find(|(given, _)| given == name).map(|(_, value)| value.as_str());
     match field("grant_type") {
         Some("client_credentials") => {}
@@ -68,7 +73,7 @@ async fn sign_in(call: &Call, form: &[(String, String)], version: Version) -> Re
     let (own_url, address) = (call.base_url.as_str(), call.address);
     let asked = ClientCredentials { tenant, client_id, client_secret, scope, own_url, address };
     let issued = call.state.sign_in.client_credentials(asked, call.now).await.map_err(refusal)?;
-    Ok((issued, field("resource").unwrap_or_default().to_string()))
+    Ok((issued, field("resource").map(str::to_string)))
 }
 
 /// The application's id and secret from an Authorization header, each form-encoded as the standard has it.
@@ -84,7 +89,7 @@ fn basic(headers: &HeaderMap) -> Option<(String, String)> {
     Some((plain(id), plain(secret)))
 }
 
-fn token_answer(issued: &Issued, version: Version, resource: &str, now: Timestamp) -> Response {
+fn token_answer(issued: &Issued, version: Version, resource: Option<&str>, now: Timestamp) -> Response {
     let seconds = issued.expires_in;
     let body = match version {
         Version::Two => json!({
@@ -96,7 +101,7 @@ fn token_answer(issued: &Issued, version: Version, resource: &str, now: Timestam
             "ext_expires_in": seconds.to_string(),
             "expires_on": (now.as_seconds() + i64::from(seconds)).to_string(),
             "not_before": now.as_seconds().to_string(),
-            "resource": resource,
+            "resource": resource.unwrap_or(&issued.audience),
             "access_token": issued.token,
         }),
     };
@@ -104,7 +109,7 @@ fn token_answer(issued: &Issued, version: Version, resource: &str, now: Timestam
 }
 
 /// A refusal in OAuth's words, with the number that Microsoft's identity platform gives it.
-struct Refusal {
+pub(super) struct Refusal {
     status: StatusCode,
     error: &'static str,
     number: u32,
@@ -112,7 +117,7 @@ struct Refusal {
     retry_after_seconds: Option<u64>,
 }
 
-const fn refused(status: StatusCode, error: &'static str, number: u32) -> Refusal {
+pub(super) const fn refused(status: StatusCode, error: &'static str, number: u32) -> Refusal {
     Refusal { status, error, number, message: String::new(), retry_after_seconds: None }
 }
 
@@ -122,6 +127,11 @@ const NO_SECRET: Refusal = refused(StatusCode::UNAUTHORIZED, "invalid_client", 7
 fn missing(field: &str) -> Refusal {
     let message = format!("The request body must contain the following parameter: '{field}'.");
     Refusal { message, ..refused(StatusCode::BAD_REQUEST, "invalid_request", 900144) }
+}
+
+/// There is no such tenant here.
+pub(super) fn unknown_tenant() -> Refusal {
+    refusal(SignInError::UnknownTenant)
 }
 
 fn refusal(error: SignInError) -> Refusal {
@@ -153,14 +163,16 @@ fn meaning(number: u32) -> &'static str {
         7000216 => "'client_secret' is required for the 'client_credentials' grant type.",
         70003 => "The app requested an unsupported grant type.",
         90055 => "Too many sign-ins from this address failed. Please try again later.",
-        90002 => "The tenant was not found.",
+        50049 => "Unknown or invalid instance.",
+        90002 => "The tenant was not found. It must be the installation's own tenant id.",
         1002012 => "The provided value for scope is not valid. It must be one resource followed by /.default.",
         500011 => "The resource was not found in the tenant.",
         _ => "A transient error has occurred. Please try again.",
     }
 }
 
-fn refusal_answer(call: &Call, refusal: &Refusal) -> Response {
+/// The body of a refusal, as clients read it.
+pub(super) fn refusal_answer(call: &Call, refusal: &Refusal) -> Response {
     let (trace, correlation) = (guid(&*call.state.clock), guid(&*call.state.clock));
     let at = time::show(Timestamp::from_seconds(call.now.as_seconds())).replace('T', " ");
     let message = if refusal.message.is_empty() { meaning(refusal.number) } else { &refusal.message };

@@ -4,6 +4,7 @@
 mod agents;
 mod cancel;
 mod data;
+mod issuers;
 mod limits;
 mod listen;
 mod tokens;
@@ -11,6 +12,7 @@ mod tokens;
 pub use agents::AgentsConfig;
 pub use cancel::CancelConfig;
 pub use data::DataConfig;
+pub use issuers::IssuerConfig;
 pub use limits::LimitsConfig;
 pub use listen::ListenConfig;
 pub use tokens::TokensConfig;

@@ -1,5 +1,7 @@
 //! What the tokens say that the server issues and takes.
 
+use super::IssuerConfig;
+
 /// What the tokens say that the server issues and takes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TokensConfig {
@@ -8,6 +10,8 @@ pub struct TokensConfig {
     pub public_url: String,
     /// Further audiences to take, without a trailing slash, besides those of Defender's API.
     pub audiences: Vec<String>,
+    /// Other issuers whose tokens are taken.
+    pub issuers: Vec<IssuerConfig>,
     /// How long a token is valid, in seconds.
     pub lifetime_seconds: u32,
     /// How many secrets are checked at once; each takes about 19 MiB and a core.
@@ -21,6 +25,7 @@ impl Default for TokensConfig {
         Self {
             public_url: "https://localhost:8443".into(),
             audiences: vec![],
+            issuers: vec![],
             lifetime_seconds: 3599,
             secret_checks_max: 2,
             remembered_max: 10_000,

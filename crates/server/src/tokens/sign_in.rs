@@ -1,7 +1,7 @@
 //! An application's secret for a token.
 
 use super::failures::Failures;
-use super::{Claims, TOKEN_VERSION, Tenant, TokenKey, audiences, base, issuer};
+use super::{Issuing, TOKEN_VERSION, Tenant, TokenKeys, audiences, base, issuer};
 use crate::config::TokensConfig;
 use argon2::Argon2;
 use argon2::password_hash::{PasswordHasher as _, PasswordVerifier as _};
@@ -12,7 +12,6 @@ use std::sync::Arc;
 use std::time::Duration;
 use store::{Application, Store, StoreError};
 use tokio::sync::Semaphore;
-use uuid::Uuid;
 
 /// A token's validity begins this long before it is issued: other clocks may be late.
 const CLOCK_SKEW_SECONDS: i64 = 60;
@@ -61,12 +60,14 @@ pub struct Issued {
     pub token: String,
     /// How long it is valid, in seconds.
     pub expires_in: u32,
+    /// Whom it is for.
+    pub audience: String,
 }
 
 /// Gives tokens to applications.
 pub struct SignIn {
     store: Arc<dyn Store>,
-    key: TokenKey,
+    keys: Arc<TokenKeys>,
     tenant: Tenant,
     issuer: String,
     public_url: String,
@@ -97,20 +98,20 @@ pub struct ClientCredentials<'a> {
 }
 
 impl SignIn {
-    /// Issues tokens signed with `key`, for `tenant`. `random` salts the decoy.
+    /// Issues tokens signed with one of `keys`, for `tenant`. `random` salts the decoy.
     ///
     /// # Errors
     /// Nothing can be hashed.
     pub fn new(
         store: Arc<dyn Store>,
-        key: TokenKey,
+        keys: Arc<TokenKeys>,
         tenant: Tenant,
         config: &TokensConfig,
         random: [u8; 16],
     ) -> Result<Self, SignInError> {
         Ok(Self {
             store,
-            key,
+            keys,
             tenant,
             issuer: issuer(config, tenant),
             public_url: base(&config.public_url).to_string(),
@@ -132,7 +133,7 @@ impl SignIn {
         asked: ClientCredentials<'_>,
         now: Timestamp,
     ) -> Result<Issued, SignInError> {
-        if Uuid::try_parse(asked.tenant).ok() != Some(self.tenant.0) {
+        if !self.tenant.is(asked.tenant) {
             return Err(SignInError::UnknownTenant);
         }
         let audience = self.audience(asked.scope, asked.own_url)?;
@@ -196,10 +197,11 @@ impl SignIn {
         known.cloned().ok_or(SignInError::UnknownResource)
     }
 
-    fn issue(&self, application: &Application, aud: String, now: Timestamp) -> Result<Issued, SignInError> {
+    fn issue(&self, application: &Application, audience: String, now: Timestamp) -> Result<Issued, SignInError> {
+        let key = self.keys.signing(now).map_err(SignInError::Broken)?;
         let now = now.as_seconds();
-        let claims = Claims {
-            aud,
+        let claims = Issuing {
+            aud: audience.clone(),
             iss: self.issuer.clone(),
             iat: now,
             nbf: now - CLOCK_SKEW_SECONDS,
@@ -212,10 +214,10 @@ impl SignIn {
             ver: TOKEN_VERSION.into(),
         };
         let mut header = Header::new(Algorithm::ES256);
-        header.kid = Some(self.key.id.clone());
-        let token = jsonwebtoken::encode(&header, &claims, &self.key.private);
+        header.kid = Some(key.id().to_string());
+        let token = jsonwebtoken::encode(&header, &claims, key.private());
         let token = token.map_err(|e| SignInError::Broken(e.to_string()))?;
-        Ok(Issued { token, expires_in: self.lifetime_seconds })
+        Ok(Issued { token, expires_in: self.lifetime_seconds, audience })
     }
 }
 

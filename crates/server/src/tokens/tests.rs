@@ -3,22 +3,24 @@ use crate::config::TokensConfig;
 use domain::time::Timestamp;
 use jsonwebtoken::{Algorithm, Header};
 use serde_json::{Value, json};
+use std::sync::Arc;
 
 const NOW: i64 = 1_790_000_000;
 
 struct Setup {
     _dir: tempfile::TempDir,
-    key: TokenKey,
+    key: Arc<TokenKey>,
     verifier: Verifier,
     tenant: Tenant,
 }
 
 fn setup(remembered_max: usize) -> Setup {
     let dir = tempfile::tempdir().unwrap();
-    let key = TokenKey::open(dir.path()).unwrap();
+    let keys = Arc::new(TokenKeys::open(dir.path(), 3599).unwrap());
+    let key = keys.signing(Timestamp::from_seconds(NOW)).unwrap();
     let tenant = Tenant(Uuid::from_u128(7));
     let config = TokensConfig { remembered_max, ..TokensConfig::default() };
-    let verifier = Verifier::new(&key, tenant, &config);
+    let verifier = Verifier::new(keys, tenant, &config);
     Setup { _dir: dir, key, verifier, tenant }
 }
 
@@ -32,11 +34,16 @@ impl Setup {
         change(&mut claims);
         let mut header = Header::new(Algorithm::ES256);
         header.kid = Some(self.key.id().to_string());
-        jsonwebtoken::encode(&header, &claims, &self.key.private).unwrap()
+        jsonwebtoken::encode(&header, &claims, self.key.private()).unwrap()
     }
 
     fn verify(&self, token: &str, seconds_later: i64) -> Result<(), TokenError> {
-        self.verifier.verify(token, Timestamp::from_seconds(NOW + seconds_later)).map(|_| ())
+        self.read(token, seconds_later).map(|_| ())
+    }
+
+    fn read(&self, token: &str, seconds_later: i64) -> Result<Arc<Verified>, TokenError> {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(self.verifier.verify(token, Timestamp::from_seconds(NOW + seconds_later)))
     }
 }
 
@@ -85,7 +92,7 @@ fn audiences_with_and_without_a_slash() {
 fn unknown_roles_are_ignored() {
     let setup = setup(0);
     let token = setup.token(|claims| claims["roles"] = json!(["Machine.Read.All", "Sudo", "machine.isolate"]));
-    let verified = setup.verifier.verify(&token, Timestamp::from_seconds(NOW)).unwrap();
+    let verified = setup.read(&token, 0).unwrap();
     assert_eq!(verified.caller.permissions, [domain::permission::Permission::MachineReadAll]);
 }
 

@@ -7,7 +7,7 @@ use axum::response::Response;
 use domain::action::{Action, RequestSource};
 use domain::ids::{ActionId, Digest, Epoch, JournalId, MachineId, Nonce};
 use domain::machine::{JournalSeen, Told};
-use domain::permission::PERMISSIONS;
+use domain::permission::{PERMISSIONS, PermissionType};
 use domain::testimony::{Ending, Fact, Testimony};
 use domain::time::Timestamp;
 use http_body_util::BodyExt as _;
@@ -144,7 +144,8 @@ impl Ground {
     pub(crate) async fn request(&self, agent: &Agent, wanted: Wanted) -> ActionId {
         self.clock.advance(1);
         let permissions = PERMISSIONS.iter().map(|(permission, _)| *permission).collect();
-        let caller = Caller { name: "analyst@example.test".into(), permissions };
+        let permission_type = PermissionType::Application;
+        let caller = Caller { name: "analyst@example.test".into(), permission_type, permissions };
         let request = domain::action::Request {
             requestor: caller.name.clone(),
             comment: "why".into(),

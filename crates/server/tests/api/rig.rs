@@ -19,7 +19,7 @@ use server::api::{ApiState, router};
 use server::clock::{Clock, SystemClock};
 use server::config::{Config, LimitsConfig};
 use server::links::Links;
-use server::tokens::{SignIn, TOKEN_KEY_FILE, Tenant, TokenKey, Verifier};
+use server::tokens::{Issuers, SignIn, TOKEN_KEY_FILE, Tenant, TokenKeys, Verifier};
 use server::wake::Wake;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -101,16 +101,19 @@ impl Rig {
         let clock = Arc::new(FakeClock(Mutex::new(Timestamp::from_seconds(START))));
         let store: Arc<dyn Store> = Arc::new(SqliteStore::open(SqliteConfig::for_testing(dir.path())).unwrap());
         let wake = Arc::new(Wake::default());
-        let actions = Actions::new(Arc::clone(&store), Arc::clone(&wake));
+        let actions = Actions::new(Arc::clone(&store), Arc::clone(&wake)).with_strict_cancel(config.cancel.strict);
         let tenant = Tenant::load(&*store, [0xba; 16]).await.unwrap();
-        let key = TokenKey::open(dir.path()).unwrap();
-        let key_id = key.id().to_string();
-        let verifier = Arc::new(Verifier::new(&key, tenant, &config.tokens));
-        let sign_in = SignIn::new(Arc::clone(&store), key, tenant, &config.tokens, [1; 16]).unwrap();
+        let keys = Arc::new(TokenKeys::open(dir.path(), config.tokens.lifetime_seconds).unwrap());
+        let key_id = keys.signing(clock.now()).unwrap().id().to_string();
+        let issuers = Issuers::new(&config.tokens.issuers).unwrap();
+        let verifier = Verifier::new(Arc::clone(&keys), tenant, &config.tokens).with_issuers(issuers);
+        let sign_in = SignIn::new(Arc::clone(&store), Arc::clone(&keys), tenant, &config.tokens, [1; 16]).unwrap();
         let state = ApiState {
             actions: actions.clone(),
-            verifier,
+            verifier: Arc::new(verifier),
             sign_in: Arc::new(sign_in),
+            keys,
+            tenant,
             links: Arc::new(Links::open(dir.path(), [2; 32]).unwrap()),
             limits: Arc::new(Limits::new(config.limits.clone())),
             config: Arc::new(config.clone()),

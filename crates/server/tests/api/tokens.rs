@@ -7,7 +7,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde_json::{Value, json};
-use server::tokens::TokenKey;
+use server::clock::Clock as _;
+use server::tokens::{TOKEN_KEY_FILE, TokenKeys};
 
 fn part(value: &Value) -> String {
     URL_SAFE_NO_PAD.encode(value.to_string())
@@ -85,12 +86,12 @@ fn bad_claims(rig: &Rig) -> Vec<(&'static str, String)> {
 
 fn bad_headers(rig: &Rig) -> Vec<(&'static str, String)> {
     let other_dir = tempfile::tempdir().unwrap();
-    let other = TokenKey::open(other_dir.path()).unwrap();
-    let other_key =
-        EncodingKey::from_ec_der(&std::fs::read(other_dir.path().join(server::tokens::TOKEN_KEY_FILE)).unwrap());
+    let other = TokenKeys::open(other_dir.path(), 3599).unwrap().signing(rig.clock.now()).unwrap();
+    let other_key = EncodingKey::from_ec_der(&std::fs::read(other_dir.path().join(TOKEN_KEY_FILE)).unwrap());
     let body = rig.claims(&["Machine.Isolate"]);
     let kid = rig.header().kid.unwrap();
-    let public = TokenKey::open(rig.dir.path()).unwrap().public().to_vec();
+    let own = TokenKeys::open(rig.dir.path(), 3599).unwrap().signing(rig.clock.now()).unwrap();
+    let public = own.public().to_vec();
     let mut hs256 = Header::new(Algorithm::HS256);
     hs256.kid = Some(kid.clone());
     let mut with_jwk = rig.header();

@@ -6,7 +6,7 @@ use super::{Ended, World};
 use domain::action::{Action, Request, RequestSource};
 use domain::ids::ActionId;
 use domain::kind::Scope;
-use domain::permission::Permission;
+use domain::permission::{Permission, PermissionType};
 use server::actions::{ActionError, Caller, NewAction, Wanted, WantedCommand};
 use server::clock::Clock as _;
 
@@ -22,7 +22,7 @@ impl World {
             Permission::MachineLiveResponse,
             Permission::LibraryManage,
         ];
-        Caller { name: "responder".into(), permissions }
+        Caller { name: "responder".into(), permission_type: PermissionType::Application, permissions }
     }
 
     /// A client requests something of some machine.
