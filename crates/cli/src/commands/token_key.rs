@@ -66,7 +66,8 @@ impl TokenKeyArgs {
         let (now, lifetime) = (SystemClock.now(), TokensConfig::default().lifetime_seconds);
         let (rows, json) = match self.command {
             TokenKeyCommand::Rotate { after_minutes, place } => {
-                (token_keys::rotate(&place.data_dir, lifetime, after_minutes * 60, now), place.json)
+                let added = token_keys::rotate(&place.data_dir, lifetime, after_minutes * 60, now);
+                (added.and_then(|_| token_keys::list(&place.data_dir, lifetime, now)), place.json)
             }
             TokenKeyCommand::List { place } => (token_keys::list(&place.data_dir, lifetime, now), place.json),
             TokenKeyCommand::Remove { id, place } => {

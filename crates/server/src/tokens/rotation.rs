@@ -74,17 +74,12 @@ fn rows(ring: &Ring, lifetime_seconds: u32, now: Timestamp) -> Vec<TokenKeyRow> 
     ring.0.iter().enumerate().map(row).collect()
 }
 
-/// Adds a key that is published at once and signs after so many seconds; takes away those that are retired. Returns the
-/// keys as they then are.
+/// Adds a key that is published at once and signs after so many seconds; takes away those that are retired. Returns its
+/// id.
 ///
 /// # Errors
 /// Too many keys; the files.
-pub fn rotate(
-    dir: &Path,
-    lifetime_seconds: u32,
-    after_seconds: u32,
-    now: Timestamp,
-) -> Result<Vec<TokenKeyRow>, RotationError> {
+pub fn rotate(dir: &Path, lifetime_seconds: u32, after_seconds: u32, now: Timestamp) -> Result<String, RotationError> {
     let ring = keys::load(dir)?;
     let kept = prune(&ring, lifetime_seconds, now)?;
     if kept >= TOKEN_KEYS_MAX {
@@ -96,7 +91,8 @@ pub fn rotate(
         signs_from += 1;
     }
     keys::make(&keys::later_path(dir, signs_from))?;
-    list(dir, lifetime_seconds, now)
+    let key = keys::load(dir)?.0.into_iter().find(|key| key.signs_from() == signs_from);
+    key.map(|key| key.id().to_string()).ok_or_else(|| RotationError::Unknown(format!("from {signs_from}")))
 }
 
 /// Takes away the files of keys that are retired; returns how many are left.

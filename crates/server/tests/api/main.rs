@@ -2,12 +2,17 @@
 //! what a machine would say is said through the same use cases that its stream calls.
 
 mod countermand;
+mod discovery;
+mod fake_issuer;
+mod issuers;
 mod libraryfiles;
 mod limits;
 mod listener;
 mod machineactions;
 mod machines;
+mod matrix;
 mod oauth2;
 mod paths;
 mod rig;
+mod rotation;
 mod tokens;

@@ -189,6 +189,15 @@ impl Rig {
         self.sign(&self.header(), &self.claims(roles))
     }
 
+    /// A good token of an application that acts for this person, with these scopes.
+    pub(crate) fn delegated(&self, user: &str, scopes: &[&str]) -> String {
+        let mut claims = self.claims(&[]);
+        claims.as_object_mut().unwrap().remove("roles");
+        claims["preferred_username"] = user.into();
+        claims["scp"] = scopes.join(" ").into();
+        self.sign(&self.header(), &claims)
+    }
+
     /// A good token that allows everything.
     pub(crate) fn all(&self) -> String {
         self.token(&PERMISSIONS.map(|(_, word)| word))
