@@ -46,6 +46,10 @@ pub struct Row {
     pub scripts_ran: u32,
     /// Its isolation was loaded, or what it did was done, and the machine was switched off since.
     pub switched_off_since: bool,
+    /// Its machine has said how it ended.
+    pub testified: bool,
+    /// And was set back since: what it undid may be there again.
+    pub set_back_since: bool,
     /// A client was told that its cancel was accepted.
     pub was_accepted: bool,
     /// The machine it is for.

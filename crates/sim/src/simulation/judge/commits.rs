@@ -24,6 +24,8 @@ impl Judge {
             starts: BTreeMap::new(),
             scripts_ran: 0,
             switched_off_since: false,
+            testified: false,
+            set_back_since: false,
             was_accepted: false,
             machine,
             ended: None,
@@ -229,7 +231,7 @@ impl Judge {
         if machine.was_set_back_unseen {
             return; // It cannot know what it forgot, and nobody else can.
         }
-        if let Some(left) = machine.left_of(after.id) {
+        if let Some(left) = machine.left_of(after.id).filter(|_| !row.set_back_since) {
             return self.breaks(rule, format!("{name} is {}, and {left}", after.stage()));
         }
         let listed = after.state.testimony().map_or(0, |words| words.residue.len());

@@ -61,6 +61,14 @@ impl Judge {
         }
     }
 
+    /// A machine is set back. What it said before, and nobody has heard yet, was true of another time.
+    pub fn set_back(&mut self, machine: usize) {
+        self.rebooted(machine);
+        for row in self.rows.values_mut().filter(|row| row.machine == machine) {
+            row.set_back_since |= row.testified;
+        }
+    }
+
     /// An agent begins a task.
     pub fn task(&mut self, machine: &mut Machine, action: ActionId, task: &Task) {
         let allowed = match task {
@@ -91,6 +99,9 @@ impl Judge {
             let why =
                 format!("the end of {} is said (record {}), and is not on the disk", self.name(action), said.sequence);
             self.breaks(Rule::JournalComesFirst, why);
+        }
+        if let Some(row) = self.rows.get_mut(&action) {
+            row.testified = true;
         }
     }
 

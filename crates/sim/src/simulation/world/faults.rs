@@ -157,7 +157,7 @@ impl World {
             at.reboot(&mut self.ground.dice());
         }
         let mut judge = self.ground.judge();
-        judge.rebooted(machine);
+        judge.set_back(machine);
         judge.sights.see(Sight::SetBack);
         true
     }
