@@ -76,6 +76,12 @@ fn rows() -> Vec<Row> {
     ]
 }
 
+/// A request for every route that asks for a token.
+pub(crate) fn routes_with_tokens() -> impl Iterator<Item = (Method, &'static str)> {
+    let asks = rows().into_iter().filter(|row| row.application.is_some());
+    asks.map(|row| (row.method.parse().unwrap(), row.sample))
+}
+
 /// Every permission there is, as the pages have them: an application's, and those that a person delegates.
 const OF_APPLICATIONS: [&str; 12] = [
     "Machine.Read.All",

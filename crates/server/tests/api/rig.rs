@@ -179,6 +179,11 @@ impl Rig {
         header
     }
 
+    /// The server's own key.
+    pub(crate) fn key(&self) -> &EncodingKey {
+        &self.key
+    }
+
     /// A token signed with the server's own key.
     pub(crate) fn sign(&self, header: &Header, claims: &Value) -> String {
         jsonwebtoken::encode(header, claims, &self.key).unwrap()

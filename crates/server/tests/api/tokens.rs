@@ -1,6 +1,7 @@
-//! Tokens that are not good, on a route that changes something: each is refused, and nothing is stored.
+//! Tokens that are not good, on every route that asks for one: each is refused in the same words, and nothing is stored.
 
-use crate::rig::Rig;
+use crate::matrix;
+use crate::rig::{BASE, Rig};
 use axum::body::Body;
 use axum::http::Request;
 use base64::Engine as _;
@@ -23,6 +24,27 @@ fn claims(rig: &Rig, change: impl FnOnce(&mut Value)) -> String {
 
 fn with(rig: &Rig, claim: &str, value: Value) -> String {
     claims(rig, |claims| claims[claim] = value)
+}
+
+/// A token of an application that acts for a person of this name.
+fn person(rig: &Rig, name: Value) -> String {
+    claims(rig, |claims| {
+        claims["scp"] = json!("Machine.Isolate");
+        claims["preferred_username"] = name;
+    })
+}
+
+/// A token whose claims are this text, signed with the server's key.
+fn raw_claims(rig: &Rig, change: impl FnOnce(&str) -> String) -> String {
+    let header = serde_json::to_value(rig.header()).unwrap();
+    signed(rig, &header.to_string(), change(&rig.claims(&["Machine.Isolate"]).to_string()).as_bytes())
+}
+
+/// Any header and claims, signed with the server's key.
+fn signed(rig: &Rig, header: &str, claims: &[u8]) -> String {
+    let message = format!("{}.{}", URL_SAFE_NO_PAD.encode(header), URL_SAFE_NO_PAD.encode(claims));
+    let signature = jsonwebtoken::crypto::sign(message.as_bytes(), rig.key(), Algorithm::ES256).unwrap();
+    format!("{message}.{signature}")
 }
 
 fn without(rig: &Rig, claim: &str) -> String {
@@ -77,11 +99,33 @@ fn bad_claims(rig: &Rig) -> Vec<(&'static str, String)> {
             claims(rig, |claims| (claims["appid"], claims["azp"]) = (json!(""), json!(""))),
         ),
         ("other version", with(rig, "ver", json!("1.0"))),
+        ("version as number", with(rig, "ver", json!(2.0))),
+        ("exp beyond all fractions", raw_claims(rig, |text| text.replace("\"exp\":", "\"exp\":1e400,\"was\":"))),
+        ("exp twice", raw_claims(rig, |text| text.replacen('{', "{\"exp\":9999999999,", 1))),
+        ("roles twice", raw_claims(rig, |text| text.replacen('{', "{\"roles\":[],", 1))),
+        ("exp as object", with(rig, "exp", json!({ "$gt": 0 }))),
+        ("nbf far ahead", with(rig, "nbf", json!(i64::MAX))),
+        ("issuer as list", with(rig, "iss", json!([issuer]))),
+        ("tenant as list", with(rig, "tid", json!([rig.tenant.0.to_string()]))),
+        ("a person without a name", claims(rig, |claims| claims["scp"] = json!("Machine.Isolate"))),
+        ("a person by an application's name", person(rig, json!("3d5a9c1e-0000-4000-8000-2b7c1f0a9e44"))),
+        ("a person whose name turns the writing", person(rig, json!("ada\u{202e}gro.elpmaxe"))),
+        ("a person whose name breaks the line", person(rig, json!("ada\r\nX: y"))),
+        ("a person of great length", person(rig, json!("a".repeat(257)))),
+        ("a person who is a number", person(rig, json!(1))),
+        ("a person without scopes", with(rig, "upn", json!("ada@example.org"))),
+        ("scopes as number", claims(rig, |claims| (claims["scp"], claims["upn"]) = (json!(1), json!("ada")))),
     ];
-    for claim in ["aud", "iss", "exp", "nbf", "tid", "roles", "appid", "azp", "sub", "ver"] {
+    for claim in ["aud", "iss", "iat", "exp", "nbf", "tid", "roles", "appid", "azp", "sub", "ver"] {
         bad.push(("missing claim", without(rig, claim)));
     }
     bad
+}
+
+fn signed_by(key: &EncodingKey, header: &Value, claims: &Value) -> String {
+    let message = format!("{}.{}", part(header), part(claims));
+    let signature = jsonwebtoken::crypto::sign(message.as_bytes(), key, Algorithm::ES256).unwrap();
+    format!("{message}.{signature}")
 }
 
 fn bad_headers(rig: &Rig) -> Vec<(&'static str, String)> {
@@ -99,6 +143,9 @@ fn bad_headers(rig: &Rig) -> Vec<(&'static str, String)> {
     with_jwk.x5u = Some("https://evil.example/cert".into());
     let mut other_kid = rig.header();
     other_kid.kid = Some(other.id().into());
+    let point = other.public();
+    let coordinate = |at: usize| URL_SAFE_NO_PAD.encode(&point[at..at + 32]);
+    let other_jwk = json!({ "kty": "EC", "crv": "P-256", "x": coordinate(1), "y": coordinate(33), "kid": kid });
     let sign = |header: &Header, key: &EncodingKey| jsonwebtoken::encode(header, &body, key).unwrap();
     vec![
         ("alg none", format!("{}.{}.", part(&json!({ "alg": "none", "typ": "JWT", "kid": kid })), part(&body))),
@@ -121,6 +168,29 @@ fn bad_headers(rig: &Rig) -> Vec<(&'static str, String)> {
         ("key id that is a number", raw_header(rig, &json!({ "alg": "ES256", "kid": 1 }))),
         ("something critical", header(rig, |header| header.crit = Some(vec!["exp".into()]))),
         ("another type", header(rig, |header| header.typ = Some("dpop+jwt".into()))),
+        (
+            "a jwk that it brings along",
+            signed_by(&other_key, &json!({ "alg": "ES256", "kid": kid, "jwk": other_jwk }), &body),
+        ),
+        ("a jwk under a name of its own", {
+            signed_by(&other_key, &json!({ "alg": "ES256", "kid": other.id(), "jwk": other_jwk }), &body)
+        }),
+        ("alg twice", {
+            let header = format!(r#"{{"alg":"none","kid":"{kid}","alg":"ES256"}}"#);
+            signed(rig, &header, body.to_string().as_bytes())
+        }),
+        ("key id twice", {
+            let header = format!(r#"{{"alg":"ES256","kid":"x","kid":"{kid}"}}"#);
+            signed(rig, &header, body.to_string().as_bytes())
+        }),
+        ("key id as list", raw_header(rig, &json!({ "alg": "ES256", "kid": [kid] }))),
+        ("key id with a line break", header(rig, |header| header.kid = Some(format!("{kid}\r\n")))),
+        ("key id with a nought", header(rig, |header| header.kid = Some(format!("{kid}\0")))),
+        ("alg in small letters", raw_header(rig, &json!({ "alg": "es256", "kid": kid }))),
+        ("alg as list", raw_header(rig, &json!({ "alg": ["ES256"], "kid": kid }))),
+        ("EdDSA in name", raw_header(rig, &json!({ "alg": "EdDSA", "kid": kid }))),
+        ("an empty header", raw_header(rig, &json!({}))),
+        ("compressed in name", raw_header(rig, &json!({ "alg": "ES256", "kid": kid, "zip": "DEF" }))),
         ("encrypted in name", raw_header(rig, &json!({ "alg": "ES256", "kid": kid, "enc": "A256GCM" }))),
     ]
 }
@@ -130,6 +200,7 @@ fn garbage(rig: &Rig) -> Vec<(&'static str, String)> {
     let parts: Vec<&str> = good.split('.').collect();
     let mut signature = URL_SAFE_NO_PAD.decode(parts[2]).unwrap();
     signature[10] ^= 1;
+    let header_text = serde_json::to_string(&rig.header()).unwrap();
     let richer = part(&rig.claims(&["Machine.Isolate", "Machine.Offboard"]));
     vec![
         ("nothing", String::new()),
@@ -145,87 +216,112 @@ fn garbage(rig: &Rig) -> Vec<(&'static str, String)> {
         ("claims changed after signing", format!("{}.{richer}.{}", parts[0], parts[2])),
         ("claims that are no object", format!("{}.{}.{}", parts[0], part(&json!([1])), parts[2])),
         ("padded", format!("{good}==")),
+        ("something behind it", format!("{good} x")),
+        ("a dot behind it", format!("{good}.")),
+        ("a comma and another", format!("{good},Bearer {good}")),
+        ("in quotes", format!("\"{good}\"")),
+        ("cut by one character", good[..good.len() - 1].into()),
+        ("a character more", format!("{good}A")),
+        ("standard base64", good.replace(['-', '_'], "+")),
+        ("claims that are no UTF-8", signed(rig, &header_text, b"{\"iss\":\"\xff\"}")),
+        ("claims that are no JSON", signed(rig, &header_text, b"iss")),
+        ("claims that are empty", signed(rig, &header_text, b"{}")),
+        ("claims that are a text", signed(rig, &header_text, b"\"x\"")),
+        ("claims that are deep", signed(rig, &header_text, "[".repeat(3000).as_bytes())),
+        ("claims with something behind", raw_claims(rig, |text| format!("{text}{{}}"))),
+        ("no claims", signed(rig, &header_text, b"")),
+        ("a signature as DER has it", {
+            let der = URL_SAFE_NO_PAD.encode([&[0x30, 0x44, 2, 32][..], &[1; 32], &[2, 32], &[1; 32]].concat());
+            format!("{}.{}.{der}", parts[0], parts[1])
+        }),
         ("far too long", format!("{}.{}.{}", parts[0], "A".repeat(1 << 16), parts[2])),
     ]
 }
 
-#[tokio::test]
-async fn every_bad_token_is_refused_and_nothing_is_stored() {
-    let rig = Rig::new().await;
-    let path = format!("/api/machines/{}/isolate", rig.machine);
-    let mut bad = bad_claims(&rig);
-    bad.extend(bad_headers(&rig));
-    bad.extend(garbage(&rig));
-    assert!(bad.len() >= 60, "{}", bad.len());
-    let mut messages = Vec::new();
-    for (what, token) in bad {
-        let request = Request::post(&path).header("authorization", format!("Bearer {token}"));
-        let answer = rig.send(request.body(Body::from(r#"{"Comment":"why"}"#)).unwrap()).await;
-        assert_eq!(answer.status, 401, "{what}: {}", answer.text());
-        messages.push(answer.refused(401, "Unauthorized"));
-        assert!(answer.header("www-authenticate").starts_with("Bearer"), "{what}");
-    }
-    messages.dedup();
-    assert_eq!(messages.len(), 1, "what is wrong with a token is not told");
-    assert!(rig.stored().await.is_empty());
-    // The same request with a good token, so that it was the token each time.
-    rig.call_as(&claims(&rig, |_| {}), axum::http::Method::POST, &path, r#"{"Comment":"why"}"#).await.created();
+/// What stands in the Authorization header, or headers.
+type Shown = Vec<Vec<u8>>;
+
+fn bad(rig: &Rig) -> Vec<(&'static str, Shown)> {
+    let tokens = [bad_claims(rig), bad_headers(rig), garbage(rig)].concat();
+    let mut bad: Vec<_> =
+        tokens.into_iter().map(|(what, token)| (what, vec![format!("Bearer {token}").into_bytes()])).collect();
+    let good = rig.all();
+    let bearer = format!("Bearer {good}").into_bytes();
+    bad.extend([
+        ("no header", vec![]),
+        ("an empty header", vec![vec![]]),
+        ("a token without a scheme", vec![good.clone().into_bytes()]),
+        ("another scheme", vec![format!("Basic {good}").into_bytes()]),
+        ("a scheme that only begins like ours", vec![format!("BearerX {good}").into_bytes()]),
+        ("no space", vec![format!("Bearer{good}").into_bytes()]),
+        ("a tab", vec![format!("Bearer\t{good}").into_bytes()]),
+        ("a name before it", vec![format!("Bearer token={good}").into_bytes()]),
+        ("two headers", vec![bearer.clone(), bearer.clone()]),
+        ("a good one and an empty one", vec![bearer.clone(), vec![]]),
+        ("a good one and a basic one", vec![bearer, b"Basic eDp5".to_vec()]),
+        ("no UTF-8", vec![b"Bearer \xff\xfe".to_vec()]),
+    ]);
+    bad
 }
 
 #[tokio::test]
-async fn exactly_one_bearer_token_in_the_header() {
+async fn every_bad_token_is_refused_on_every_route_and_nothing_is_stored() {
+    let rig = Rig::new().await;
+    let bad = bad(&rig);
+    assert!(bad.len() >= 60, "{}", bad.len());
+    let mut messages = Vec::new();
+    let mut calls = 0;
+    for (method, path) in matrix::routes_with_tokens() {
+        // The machine that there is, so that a token that is taken would do something.
+        let path = path.replace("/machines/x", &format!("/machines/{}", rig.machine));
+        for (what, headers) in &bad {
+            let mut request = Request::builder().method(&method).uri(format!("{BASE}{path}"));
+            for header in headers {
+                request = request.header("authorization", header.as_slice());
+            }
+            let answer = rig.send(request.body(Body::from(r#"{"Comment":"why"}"#)).unwrap()).await;
+            assert_eq!(answer.status, 401, "{what}, {method} {path}: {}", answer.text());
+            messages.push(answer.refused(401, "Unauthorized"));
+            assert!(answer.header("www-authenticate").starts_with("Bearer"), "{what}");
+            calls += 1;
+        }
+    }
+    assert!(calls >= 60 * 15, "{calls}");
+    messages.dedup();
+    assert_eq!(messages.len(), 1, "what is wrong with a token is not told");
+    assert!(rig.stored().await.is_empty());
+    // The same with good tokens, so that it was the token each time.
+    let path = format!("/api/machines/{}/isolate", rig.machine);
+    let token = claims(&rig, |_| {});
+    rig.call_as(&token, axum::http::Method::POST, &path, r#"{"Comment":"why"}"#).await.created();
+    let path = format!("/api/machines/{}/unisolate", rig.machine);
+    let token = person(&rig, json!("ada@example.org"));
+    rig.call_as(&token, axum::http::Method::POST, &path, r#"{"Comment":"why"}"#).await.created();
+    let token = raw_claims(&rig, str::to_string);
+    rig.call_as(&token, axum::http::Method::GET, "/api/alerts", "").await.ok(200);
+}
+
+/// The scheme is matched without regard to case, as RFC 9110 has it; a token in the query is none.
+#[tokio::test]
+async fn a_bearer_token_in_the_header_and_nowhere_else() {
     let rig = Rig::new().await;
     let good = rig.all();
     let get = || Request::get("/api/machineactions");
-    let bearer = format!("Bearer {good}");
-    for request in [
-        get(),
-        get().header("authorization", &good),
-        get().header("authorization", format!("Basic {good}")),
-        get().header("authorization", &bearer).header("authorization", &bearer),
-        Request::get(format!("/api/machineactions?access_token={good}")),
-        get().header("authorization", b"Bearer \xff".as_slice()),
-    ] {
-        rig.send(request.body(Body::empty()).unwrap()).await.refused(401, "Unauthorized");
-    }
+    let query = Request::get(format!("/api/machineactions?access_token={good}")).body(Body::empty()).unwrap();
+    rig.send(query).await.refused(401, "Unauthorized");
     for word in ["Bearer", "bearer", "BEARER"] {
         let request = get().header("authorization", format!("{word} {good}")).body(Body::empty()).unwrap();
         rig.send(request).await.ok(200);
     }
 }
 
-/// Every route that asks for a token, and whether one without any role may call it.
-const ROUTES: [(&str, &str, bool); 16] = [
-    ("GET", "/api/machineactions", false),
-    ("GET", "/api/machineactions/x", false),
-    ("POST", "/api/machineactions/x/cancel", false),
-    ("GET", "/api/machineactions/x/GetLiveResponseResultDownloadLink(index=0)", false),
-    ("GET", "/api/machines", false),
-    ("GET", "/api/machines/x", false),
-    ("POST", "/api/machines/x/isolate", false),
-    ("POST", "/api/machines/x/unisolate", false),
-    ("POST", "/api/machines/x/runliveresponse", false),
-    ("GET", "/api/libraryfiles", false),
-    ("POST", "/api/libraryfiles", false),
-    ("DELETE", "/api/libraryfiles/x", false),
-    ("GET", "/api/countermand/actions/x", false),
-    ("GET", "/api/countermand/actions/x/history", false),
-    ("GET", "/api/alerts", true),
-    ("GET", "/api/nothing", true),
-];
-
 #[tokio::test]
-async fn every_route_asks_for_a_token_and_then_for_a_role() {
+async fn a_path_that_is_not_there_is_not_shown_without_a_token() {
     let rig = Rig::new().await;
-    let bad = [with(&rig, "aud", json!("x")), raw_header(&rig, &json!({ "alg": "none" })), "x".into()];
-    for (method, path, open) in ROUTES {
-        let method: axum::http::Method = method.parse().unwrap();
-        for token in &bad {
-            rig.call_as(token, method.clone(), path, "").await.refused(401, "Unauthorized");
-        }
-        let answer = rig.call_as(&rig.token(&[]), method, path, "").await;
-        assert_eq!(answer.status == 403, !open, "{path}");
+    for token in [with(&rig, "aud", json!("x")), "x".into()] {
+        rig.call_as(&token, axum::http::Method::GET, "/api/nothing", "").await.refused(401, "Unauthorized");
     }
+    rig.call_as(&rig.token(&[]), axum::http::Method::GET, "/api/nothing", "").await.refused(404, "NotFound");
 }
 
 #[tokio::test]
