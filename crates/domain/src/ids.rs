@@ -84,6 +84,10 @@ hex_bytes!(
     MachineId, 20
 );
 hex_bytes!(
+    /// A SHA-1, by which Defender names a file.
+    Sha1, 20
+);
+hex_bytes!(
     /// A SHA-256.
     Digest, 32
 );

@@ -4,7 +4,7 @@ use crate::desk::{FixedSigner, START_SECONDS, StillClock, desk};
 use crate::rows::Rows;
 use domain::action::{Request, RequestSource};
 use domain::ids::{ActionId, Digest, Epoch, JournalId, MachineId, Nonce};
-use domain::kind::Scope;
+use domain::kind::{Kind, Scope};
 use domain::machine::{JournalSeen, Machine, Told};
 use domain::permission::{PERMISSIONS, PermissionType};
 use domain::testimony::{Artifact, Ending, StepReport, StepStatus, Testimony};
@@ -80,6 +80,7 @@ impl World {
             first_seen: now,
             last_seen: now,
             told: Told::default(),
+            tags: vec![],
         };
         self.actions.enrol(&machine, name, now).await.expect("the store answers");
     }
@@ -104,7 +105,8 @@ impl World {
     /// An honest machine's session.
     async fn open(&self, machine: MachineId, journal: JournalId) -> Talk {
         let seen = JournalSeen { id: journal, sequence: 3, head: Digest([3; 32]) };
-        let told = Told { os_platform: "Linux".into(), ..Told::default() };
+        let kinds = vec![Kind::Isolate, Kind::Release, Kind::LiveResponse];
+        let told = Told { os_platform: "Linux".into(), kinds, ..Told::default() };
         let hello = Hello {
             version_min: 1,
             version_max: 1,

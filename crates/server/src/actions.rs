@@ -13,9 +13,9 @@ use domain::action::{Action, Body, Request};
 use domain::command::Command;
 use domain::decide::{self, Decision, Event, Overdue, Refusal, Tell};
 use domain::history::{Line, Source, StoredLine};
-use domain::ids::{ActionId, MachineId};
+use domain::ids::{ActionId, MachineId, Sha1};
 use domain::kind::{Kind, Scope};
-use domain::machine::Machine;
+use domain::machine::{Incapable, Machine, TAGS_MAX, TagChange};
 use domain::permission::{self, Operation, Permission, PermissionType};
 use domain::testimony::Artifact;
 use domain::time::Timestamp;
@@ -24,8 +24,8 @@ pub use enrolment::{Enrolled, MACHINE_NAME_BYTES_MAX, Returning};
 pub use library::{LIBRARY_FILE_BYTES_MAX, NewLibraryFile};
 use std::sync::Arc;
 use std::time::Duration;
-pub use store::{ActionQuery, LibraryFile, MachineQuery};
-use store::{Committed, Inserted, Store, StoreError};
+pub use store::{ActionQuery, LibraryFile, MachineQuery, TagIs};
+use store::{Committed, Inserted, Store, StoreError, Tagged};
 
 /// How often a decision is made anew because the action moved meanwhile. Each time somebody else got on, so this is
 /// never reached unless something is very wrong.
@@ -95,6 +95,18 @@ pub enum Wanted {
     Release,
     /// Run commands.
     LiveResponse(Vec<WantedCommand>),
+    /// Look for malware.
+    Scan(Scope),
+    /// Let only trusted programs run.
+    RestrictExecution,
+    /// Lift that restriction.
+    UnrestrictExecution,
+    /// Gather evidence.
+    CollectPackage,
+    /// Stop a file and put it out of reach.
+    QuarantineFile(Sha1),
+    /// Take the machine out of management.
+    Offboard,
 }
 
 /// A command; library files by name still.
@@ -126,6 +138,16 @@ pub enum ActionError {
     /// The machine cannot do this.
     #[error("{0}")]
     NotSupported(String),
+    /// The machine's agent does not say that it can do this.
+    #[error("{}", incapable_words(machine, *kind, *why))]
+    Incapable {
+        /// The machine's name.
+        machine: String,
+        /// What it cannot do.
+        kind: Kind,
+        /// Why.
+        why: Incapable,
+    },
     /// The request cannot be understood.
     #[error("{0}")]
     Invalid(String),
@@ -173,10 +195,10 @@ impl Actions {
         authorise(caller, Operation::Request(kind))?;
         // The machine comes first: clients test the connection with an id that is none.
         let machine = self.find_machine(&new.machine).await?;
-        let body = self.body(new.wanted).await?;
-        if !machine.told.kinds.is_empty() && !machine.told.kinds.contains(&kind) {
-            return Err(ActionError::NotSupported(format!("{} cannot do {}", machine.name, kind.row().wire)));
+        if let Some(why) = machine.cannot(kind) {
+            return Err(ActionError::Incapable { machine: machine.name, kind, why });
         }
+        let body = self.body(new.wanted).await?;
         let id = ActionId::from_parts(now.as_millis(), random);
         let action = Action::requested(id, machine.id, body, new.request, now);
         let what = format!("requested by {}", action.request.requestor);
@@ -286,6 +308,16 @@ impl Actions {
         Ok(self.store.machines(query).await?)
     }
 
+    /// Changes a machine's tags; the machine as it is then.
+    pub async fn tag(&self, caller: &Caller, machine: MachineId, change: &TagChange) -> Result<Machine, ActionError> {
+        authorise(caller, Operation::Tag)?;
+        match self.store.tag(machine, change).await? {
+            Tagged::Stored(machine) => Ok(*machine),
+            Tagged::TooMany => Err(ActionError::Invalid(format!("a machine has at most {TAGS_MAX} tags"))),
+            Tagged::NoMachine => Err(ActionError::NotFound(format!("Machine {machine}"))),
+        }
+    }
+
     /// The name of a machine, for showing an action; none if it is gone.
     pub async fn machine_name(&self, id: MachineId) -> Result<Option<String>, ActionError> {
         Ok(self.store.machine(id).await?.map(|machine| machine.name))
@@ -383,6 +415,11 @@ impl Actions {
             }
             Wanted::Release => return Ok(Body::Release),
             Wanted::LiveResponse(wanted) => wanted,
+            // An agent newer than this server may offer what there is no action for yet.
+            other => {
+                let kind = other.kind().row().wire;
+                return Err(ActionError::NotSupported(format!("{kind} is not carried out by this server")));
+            }
         };
         if wanted.is_empty() || wanted.len() > COMMANDS_MAX {
             return Err(ActionError::Invalid(format!("Commands must hold 1 to {COMMANDS_MAX} commands")));
@@ -409,6 +446,12 @@ impl Wanted {
             Self::Isolate(_) => Kind::Isolate,
             Self::Release => Kind::Release,
             Self::LiveResponse(_) => Kind::LiveResponse,
+            Self::Scan(_) => Kind::Scan,
+            Self::RestrictExecution => Kind::RestrictExecution,
+            Self::UnrestrictExecution => Kind::UnrestrictExecution,
+            Self::CollectPackage => Kind::CollectPackage,
+            Self::QuarantineFile(_) => Kind::QuarantineFile,
+            Self::Offboard => Kind::Offboard,
         }
     }
 }
@@ -436,6 +479,16 @@ impl Decided {
 
 fn authorise(caller: &Caller, operation: Operation) -> Result<(), ActionError> {
     caller.check(operation).map_err(ActionError::Forbidden)
+}
+
+fn incapable_words(machine: &str, kind: Kind, why: Incapable) -> String {
+    let kind = kind.row().wire;
+    match why {
+        Incapable::Machine => {
+            format!("{kind} is not supported on {machine}: its agent says that it cannot do it there")
+        }
+        Incapable::Agent => format!("{kind} is not supported by the agent of {machine} as far as it has said"),
+    }
 }
 
 fn not_found_action(id: &str) -> ActionError {

@@ -116,8 +116,8 @@ fn ensure_life(life_seconds: i64) -> anyhow::Result<()> {
 
 async fn find_machine(store: &dyn Store, id_or_name: &str) -> anyhow::Result<Machine> {
     let query = match MachineId::parse(id_or_name) {
-        Some(id) => MachineQuery { id: Some(id), name: None, limit: 2 },
-        None => MachineQuery { id: None, name: Some(id_or_name.into()), limit: 2 },
+        Some(id) => MachineQuery { id: Some(id), limit: 2, ..MachineQuery::default() },
+        None => MachineQuery { name: Some(id_or_name.into()), limit: 2, ..MachineQuery::default() },
     };
     let mut found = store.machines(&query).await?;
     // Which one is meant is not ours to guess.

@@ -16,7 +16,7 @@ use domain::action::Action;
 use domain::decide::Change;
 use domain::history::{Line, StoredLine};
 use domain::ids::{ActionId, Digest, Epoch, MachineId};
-use domain::machine::{Machine, Told};
+use domain::machine::{Machine, TagChange, Told};
 use domain::permission::Permission;
 use domain::time::Timestamp;
 use domain::{Kind, Stage};
@@ -79,6 +79,9 @@ pub trait Store: Send + Sync {
 
     /// Machines that match, by name.
     async fn machines(&self, query: &MachineQuery) -> Result<Vec<Machine>, StoreError>;
+
+    /// Changes a machine's tags, as [`Machine::tags_after`] has it.
+    async fn tag(&self, machine: MachineId, change: &TagChange) -> Result<Tagged, StoreError>;
 
     /// Opens a session: bumps the machine's session number and keeps what it told. `None` if there is no such machine
     /// of this incarnation, or if `after` is no longer its newest session.
@@ -161,6 +164,17 @@ pub enum Committed {
     ClassBusy(ActionId),
 }
 
+/// What became of a change of tags.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Tagged {
+    /// The machine is on record so.
+    Stored(Box<Machine>),
+    /// It would have too many tags.
+    TooMany,
+    /// There is no such machine.
+    NoMachine,
+}
+
 /// What became of an enrolment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Enrolled {
@@ -224,8 +238,21 @@ pub struct MachineQuery {
     pub id: Option<MachineId>,
     /// Only of this name, without regard to case.
     pub name: Option<String>,
+    /// Only with this last address, as it was told.
+    pub address: Option<String>,
+    /// Only with such a tag.
+    pub tag: Option<TagIs>,
     /// At most so many.
     pub limit: u32,
+}
+
+/// Which tag a machine is to have.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TagIs {
+    /// This one.
+    Exactly(String),
+    /// One that begins so.
+    StartingWith(String),
 }
 
 /// A token that lets a machine enrol. The secret itself is never stored.

@@ -15,14 +15,14 @@ mod tables;
 
 use crate::{
     ActionQuery, Application, Committed, EnrolToken, Enrolled, Inserted, LibraryFile, LibraryPut, MachineQuery,
-    Reenrolment, Store, StoreError,
+    Reenrolment, Store, StoreError, Tagged,
 };
 use async_trait::async_trait;
 use domain::action::Action;
 use domain::decide::Change;
 use domain::history::{Line, StoredLine};
 use domain::ids::{ActionId, Digest, Epoch, MachineId};
-use domain::machine::{Machine, Told};
+use domain::machine::{Machine, TagChange, Told};
 use domain::time::Timestamp;
 use std::sync::{Mutex, MutexGuard};
 use tables::Tables;
@@ -98,6 +98,10 @@ impl Store for MemoryStore {
 
     async fn machines(&self, query: &MachineQuery) -> Result<Vec<Machine>, StoreError> {
         Ok(self.tables()?.machines_listed(query))
+    }
+
+    async fn tag(&self, machine: MachineId, change: &TagChange) -> Result<Tagged, StoreError> {
+        Ok(self.tables()?.tag(machine, change))
     }
 
     async fn open_session(

@@ -21,7 +21,7 @@ mod writer;
 
 use crate::{
     ActionQuery, Application, Committed, EnrolToken, Enrolled, Inserted, LibraryFile, LibraryPut, MachineQuery,
-    Reenrolment, Store, StoreError,
+    Reenrolment, Store, StoreError, Tagged,
 };
 use async_trait::async_trait;
 use checkpoint::Checkpointer;
@@ -30,7 +30,7 @@ use domain::action::Action;
 use domain::decide::Change;
 use domain::history::{Line, StoredLine};
 use domain::ids::{ActionId, Digest, Epoch, MachineId};
-use domain::machine::{Machine, Told};
+use domain::machine::{Machine, TagChange, Told};
 use domain::time::Timestamp;
 use readers::Readers;
 use writer::Writer;
@@ -117,6 +117,11 @@ impl Store for SqliteStore {
     async fn machines(&self, query: &MachineQuery) -> Result<Vec<Machine>, StoreError> {
         let query = query.clone();
         self.readers.read(move |connection| machines::machines(connection, &query)).await
+    }
+
+    async fn tag(&self, machine: MachineId, change: &TagChange) -> Result<Tagged, StoreError> {
+        let change = change.clone();
+        self.writer.write(move |unit| machines::tag(unit, machine, &change)).await
     }
 
     async fn open_session(

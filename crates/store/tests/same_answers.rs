@@ -12,7 +12,7 @@ use domain::history::{Line, Source};
 use domain::ids::{Digest, Epoch, JournalId, MachineId};
 use domain::kind::ResourceClass;
 use domain::lifecycle::STAGES;
-use domain::machine::{Machine, Told};
+use domain::machine::{Machine, TagChange, Told};
 use domain::permission::Permission;
 use domain::testimony::{Ending, Testimony};
 use domain::time::Timestamp;
@@ -70,6 +70,7 @@ fn machine(id: MachineId) -> Machine {
         first_seen: START,
         last_seen: START,
         told: Told::default(),
+        tags: vec![],
     }
 }
 
@@ -147,6 +148,11 @@ async fn enrol(store: &dyn Store, dice: &mut Dice) -> String {
         let (uses_max, expires_at) = (dice.below(3) as u32, time(dice).plus_seconds(5));
         let token = EnrolToken { digest, uses_max, expires_at, machine };
         return answered("add_enrol_token", &token, store.add_enrol_token(&token).await);
+    }
+    if dice.below(3) == 0 {
+        let (id, tag) = (machine_id(dice), dice.below(3).to_string());
+        let change = if dice.below(2) == 0 { TagChange::Add(tag) } else { TagChange::Remove(tag) };
+        return answered("tag", (id, &change), store.tag(id, &change).await);
     }
     let name = ["Beta", "alpha"][dice.below(2) as usize].into();
     let machine = Machine { name, last_seen: time(dice), ..machine(machine_id(dice)) };

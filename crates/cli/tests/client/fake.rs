@@ -259,7 +259,9 @@ pub(crate) fn machine(id: &str, name: &str) -> Value {
         "osPlatform": "Linux", "osVersion": null, "version": "Debian 12", "lastIpAddress": "192.0.2.7",
         "lastExternalIpAddress": null, "agentVersion": "0.1.0", "healthStatus": "Active",
         "onboardingStatus": "Onboarded", "rbacGroupId": 0, "rbacGroupName": null, "riskScore": "None",
-        "exposureLevel": "None", "deviceValue": "Normal", "aadDeviceId": null, "isAadJoined": false, "machineTags": []
+        "exposureLevel": "None", "deviceValue": "Normal", "aadDeviceId": null, "isAadJoined": false, "machineTags": [],
+        "osProcessor": null, "osBuild": null, "defenderAvStatus": "Unknown", "osArchitecture": null,
+        "managedBy": "Unknown", "ipAddresses": [], "vmMetadata": null
     })
 }
 

@@ -32,8 +32,14 @@ pub enum Code {
     InvalidRequestBody,
     /// 400: names the parameter.
     MissingRequiredParameter,
+    /// 400: a hash of another form.
+    InvalidHashValue,
+    /// 400: an address that is none.
+    InvalidIpAddress,
     /// 400: not on this machine.
     OsPlatformNotSupported,
+    /// 400: not with this agent.
+    ClientVersionNotSupported,
     /// 400: one of its kind is active.
     ActiveRequestAlreadyExists,
     /// 400: a query that is not understood.
@@ -42,6 +48,8 @@ pub enum Code {
     Unauthorized,
     /// 403.
     Forbidden,
+    /// 403: not a feature here.
+    DisabledFeature,
     /// 404: no such route.
     NotFound,
     /// 404: no such thing.
@@ -69,11 +77,14 @@ impl Code {
             | Self::InvalidInput
             | Self::InvalidRequestBody
             | Self::MissingRequiredParameter
+            | Self::InvalidHashValue
+            | Self::InvalidIpAddress
             | Self::OsPlatformNotSupported
+            | Self::ClientVersionNotSupported
             | Self::ActiveRequestAlreadyExists
             | Self::ODataError => 400,
             Self::Unauthorized => 401,
-            Self::Forbidden => 403,
+            Self::Forbidden | Self::DisabledFeature => 403,
             Self::NotFound | Self::ResourceNotFound => 404,
             Self::RequestTooLarge => 413,
             Self::TooManyRequests => 429,

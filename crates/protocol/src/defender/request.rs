@@ -3,6 +3,9 @@
 //! A body is read from its bytes whatever the Content-Type says, since shipping clients send several or none. Unknown
 //! fields are ignored; null is the same as missing.
 
+use domain::ids::Sha1;
+use domain::kind::Scope;
+use domain::machine::TagChange;
 use serde_json::{Map, Value};
 
 /// The longest value of a live-response parameter, in bytes: twice the longest path, and few enough that a whole live
@@ -11,6 +14,9 @@ pub const PARAM_BYTES_MAX: usize = 8 * 1024;
 
 /// The longest external id, in bytes.
 pub const EXTERNAL_ID_BYTES_MAX: usize = 256;
+
+/// The longest tag of a machine, in bytes.
+pub const TAG_BYTES_MAX: usize = 200;
 
 /// Why a body is not a request.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -24,6 +30,9 @@ pub enum BodyError {
     /// A field's value is not one of those it may have.
     #[error("{0}")]
     Invalid(String),
+    /// A hash of another form.
+    #[error("{0}")]
+    InvalidHash(String),
     /// What is asked for does not exist on our platforms.
     #[error("{0}")]
     NotSupported(String),
@@ -62,6 +71,52 @@ pub fn isolate(bytes: &[u8]) -> Result<Asked, BodyError> {
             Err(BodyError::NotSupported(format!("{other} isolation is not available on Linux")))
         }
         Some(_) => Err(BodyError::Invalid("IsolationType must be Full, Selective or UnManagedDevice".into())),
+    }
+}
+
+/// The body of a request to scan.
+///
+/// # Errors
+/// Not JSON; no `Comment` or no `ScanType`; another scan than Quick or Full.
+pub fn scan(bytes: &[u8]) -> Result<(Asked, Scope), BodyError> {
+    let fields = Fields::of(bytes)?;
+    let asked = fields.asked()?;
+    match fields.needed("ScanType")? {
+        "Quick" => Ok((asked, Scope::Quick)),
+        "Full" => Ok((asked, Scope::Full)),
+        _ => Err(BodyError::Invalid("ScanType must be Quick or Full".into())),
+    }
+}
+
+/// The body of a request to stop and quarantine a file.
+///
+/// # Errors
+/// Not JSON; no `Comment` or no `Sha1`; a `Sha1` that is not 40 hex digits.
+pub fn quarantine(bytes: &[u8]) -> Result<(Asked, Sha1), BodyError> {
+    let fields = Fields::of(bytes)?;
+    let asked = fields.asked()?;
+    let hash = fields.needed("Sha1")?;
+    let hash = Sha1::parse(hash).ok_or_else(|| BodyError::InvalidHash("Sha1 must be 40 hexadecimal digits".into()))?;
+    Ok((asked, hash))
+}
+
+/// The body of a request to tag a machine.
+///
+/// # Errors
+/// Not JSON; no `Value` or no `Action`; another action than Add or Remove; a tag that is too long or not printable.
+pub fn tag(bytes: &[u8]) -> Result<TagChange, BodyError> {
+    let fields = Fields::of(bytes)?;
+    let tag = fields.needed("Value")?.to_string();
+    let action = fields.needed("Action")?;
+    if tag.len() > TAG_BYTES_MAX || tag.chars().any(char::is_control) {
+        return Err(BodyError::Invalid(format!(
+            "Value must be at most {TAG_BYTES_MAX} bytes without control characters"
+        )));
+    }
+    match action {
+        "Add" => Ok(TagChange::Add(tag)),
+        "Remove" => Ok(TagChange::Remove(tag)),
+        _ => Err(BodyError::Invalid("Action must be Add or Remove".into())),
     }
 }
 
@@ -164,9 +219,13 @@ impl Fields {
         }
     }
 
+    /// A text that must be there, and not blank.
+    fn needed(&self, name: &'static str) -> Result<&str, BodyError> {
+        self.text(name)?.filter(|text| !text.trim().is_empty()).ok_or(BodyError::Missing(name))
+    }
+
     fn asked(&self) -> Result<Asked, BodyError> {
-        let comment = self.text("Comment")?.filter(|comment| !comment.trim().is_empty());
-        let comment = comment.ok_or(BodyError::Missing("Comment"))?.to_string();
+        let comment = self.needed("Comment")?.to_string();
         let external_id = self.text("ExternalId")?.map(str::to_string);
         if external_id.as_ref().is_some_and(|id| id.len() > EXTERNAL_ID_BYTES_MAX) {
             return Err(BodyError::Invalid(format!("ExternalId is longer than {EXTERNAL_ID_BYTES_MAX} bytes")));
@@ -203,6 +262,48 @@ mod tests {
         assert!(matches!(body(r#","IsolationType":"UnManagedDevice""#), Err(BodyError::NotSupported(_))));
         assert!(matches!(body(r#","IsolationType":"full""#), Err(BodyError::Invalid(_))));
         assert!(matches!(body(r#","IsolationType":7"#), Err(BodyError::Unusable(_))));
+    }
+
+    #[test]
+    fn a_scan_is_quick_or_full_and_says_which() {
+        let body = |extra: &str| scan(format!(r#"{{"Comment":"why"{extra}}}"#).as_bytes()).map(|(_, scope)| scope);
+        assert_eq!(body(r#","ScanType":"Quick""#), Ok(Scope::Quick));
+        assert_eq!(body(r#","ScanType":"Full""#), Ok(Scope::Full));
+        for extra in ["", r#","ScanType":null"#, r#","ScanType":"""#, r#","scanType":"Full""#] {
+            assert_eq!(body(extra), Err(BodyError::Missing("ScanType")), "{extra}");
+        }
+        assert!(matches!(body(r#","ScanType":"full""#), Err(BodyError::Invalid(_))));
+        assert!(matches!(body(r#","ScanType":["Full"]"#), Err(BodyError::Unusable(_))));
+        assert_eq!(scan(br#"{"ScanType":"Full"}"#).unwrap_err(), BodyError::Missing("Comment"));
+    }
+
+    #[test]
+    fn a_file_is_named_by_its_sha1() {
+        let body = |hash: &str| quarantine(format!(r#"{{"Comment":"why","Sha1":{hash}}}"#).as_bytes());
+        let digits = "0123456789abcdefABCDEF0123456789abcdef01";
+        let (_, hash) = body(&format!("\"{digits}\"")).unwrap();
+        assert_eq!(hash.to_string(), digits.to_lowercase());
+        for hash in ["null", "\"\"", "\" \""] {
+            assert_eq!(body(hash), Err(BodyError::Missing("Sha1")));
+        }
+        for hash in ["\"x\"", &format!("\"{}\"", "g".repeat(40)), &format!("\"{}\"", "a".repeat(64))] {
+            assert!(matches!(body(hash), Err(BodyError::InvalidHash(_))), "{hash}");
+        }
+        assert!(matches!(body("7"), Err(BodyError::Unusable(_))));
+    }
+
+    #[test]
+    fn a_tag_is_added_or_removed() {
+        let body = |value: &str, action: &str| tag(format!(r#"{{"Value":{value},"Action":{action}}}"#).as_bytes());
+        assert_eq!(body("\"a b\"", "\"Add\""), Ok(TagChange::Add("a b".into())));
+        assert_eq!(body("\"a\"", "\"Remove\""), Ok(TagChange::Remove("a".into())));
+        assert_eq!(body("null", "\"Add\""), Err(BodyError::Missing("Value")));
+        assert_eq!(body("\"a\"", "null"), Err(BodyError::Missing("Action")));
+        let long = format!("\"{}\"", "x".repeat(TAG_BYTES_MAX + 1));
+        for (value, action) in [("\"a\"", "\"add\""), ("\"a\\n\"", "\"Add\""), (&long, "\"Add\"")] {
+            assert!(matches!(body(value, action), Err(BodyError::Invalid(_))), "{value} {action}");
+        }
+        assert!(matches!(body("1", "\"Add\""), Err(BodyError::Unusable(_))));
     }
 
     #[test]

@@ -92,6 +92,7 @@ async fn admit(link: &AgentLink, request: &EnrolRequest) -> Result<Admitted, Api
         first_seen: now,
         last_seen: now,
         told: unheard(),
+        tags: vec![],
     };
     let enrolled = link.actions.enrol(&machine, &request.token, now).await?;
     Ok(Admitted { enrolled, machine: id, incarnation, certificate_pem })

@@ -75,7 +75,7 @@ async fn hello(
         Ok(Some(Err(e))) => return Err(e.into()),
         _ => return Err(StreamError::Said("no Hello came")),
     };
-    let address = Some(address.0.ip().to_string());
+    let address = Some(address.0.ip().to_canonical().to_string());
     let (talk, welcome) = Talk::open(link.desk(), peer, address, decode(&frame)?).await?;
     send(socket, &welcome).await?;
     Ok(talk)

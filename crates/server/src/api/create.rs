@@ -21,8 +21,21 @@ pub(super) const ACTIONS: &str = "MachineActions";
 /// Requests an action of `kind` on the machine in the path; `read` understands the body.
 ///
 /// # Errors
-/// No such machine, a body that is not understood, an action of the same kind in progress.
+/// No such machine, a body that is not understood, a machine that cannot do it, an action of the same kind in progress.
 pub(super) async fn create(
+    call: &mut Call,
+    kind: Kind,
+    read: impl FnOnce(&[u8]) -> Result<(Asked, Wanted), BodyError> + Send,
+) -> Result<Response, ApiError> {
+    create_with(StatusCode::CREATED, call, kind, read).await
+}
+
+/// The same, with this status where it is done.
+///
+/// # Errors
+/// Those of [`create`].
+pub(super) async fn create_with(
+    done: StatusCode,
     call: &mut Call,
     kind: Kind,
     read: impl FnOnce(&[u8]) -> Result<(Asked, Wanted), BodyError> + Send,
@@ -43,7 +56,7 @@ pub(super) async fn create(
     let now = call.state.clock.now();
     let action = actions.request(&call.caller, new, now, call.state.clock.random()).await?;
     let entity = MachineAction::of(&action, Some(&machine.name));
-    Ok(answer::entity(StatusCode::CREATED, &call.base_url, ACTIONS, entity))
+    Ok(answer::entity(done, &call.base_url, ACTIONS, entity))
 }
 
 /// Refuses a comment that is too long to keep.

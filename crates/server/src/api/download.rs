@@ -6,7 +6,7 @@ use super::call::Call;
 use super::encoding;
 use super::error::ApiError;
 use crate::actions::artifact_file_name;
-use crate::links::Link;
+use crate::links::{LINK_SECONDS, Link};
 use axum::body::Body;
 use axum::http::header::{
     CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderValue,
@@ -51,15 +51,28 @@ pub(super) async fn download(call: &mut Call) -> Result<Response, ApiError> {
     Ok(response)
 }
 
+/// A link to what a step of an action produced, good for a while without a token; none if it produced nothing, or if that
+/// is not on disk any more.
+pub(super) async fn link(call: &Call, action: ActionId, step: u16) -> Result<Option<String>, ApiError> {
+    let Some(artifact) = call.state.actions.artifact(action, step).await? else { return Ok(None) };
+    let kept = tokio::fs::try_exists(path_of(call, action, step, &artifact.sha256)).await;
+    if !kept.map_err(ApiError::internal)? {
+        tracing::warn!(%action, step, "the artifact is not on disk");
+        return Ok(None);
+    }
+    let link = Link { action, step, sha256: artifact.sha256, expires: call.now.as_seconds() + LINK_SECONDS };
+    Ok(Some(url(call, &link)))
+}
+
 /// The URL of a link, by the way this caller reached us.
-pub(super) fn url(call: &Call, link: &Link) -> String {
+fn url(call: &Call, link: &Link) -> String {
     let path = PATH.replace("{action}", &link.action.to_string()).replace("{step}", &link.step.to_string());
     let signature = call.state.links.sign(link);
     format!("{}{path}?sha256={}&expires={}&signature={signature}", call.base_url, link.sha256, link.expires)
 }
 
 /// Where an artifact lies. Nothing a machine says becomes a path.
-pub(super) fn path_of(call: &Call, action: ActionId, step: u16, sha256: &Digest) -> PathBuf {
+fn path_of(call: &Call, action: ActionId, step: u16, sha256: &Digest) -> PathBuf {
     call.state.config.data.artifact_dir().join(artifact_file_name(action, step, sha256))
 }
 

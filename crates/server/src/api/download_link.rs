@@ -4,7 +4,6 @@ use super::answer;
 use super::call::Call;
 use super::download;
 use super::error::ApiError;
-use crate::links::{LINK_SECONDS, Link};
 use axum::response::Response;
 use domain::permission::Operation;
 use protocol::defender::error::Code;
@@ -23,12 +22,6 @@ pub(super) async fn download_link(call: &mut Call) -> Result<Response, ApiError>
         ApiError::new(Code::ResourceNotFound, message)
     };
     let step: u16 = index.parse().map_err(|_| no_result())?;
-    let artifact = actions.artifact(action.id, step).await?.ok_or_else(no_result)?;
-    let kept = tokio::fs::try_exists(download::path_of(call, action.id, step, &artifact.sha256)).await;
-    if !kept.map_err(ApiError::internal)? {
-        return Err(no_result().because("the artifact is not on disk"));
-    }
-    let expires = call.now.as_seconds() + LINK_SECONDS;
-    let link = Link { action: action.id, step, sha256: artifact.sha256, expires };
-    Ok(answer::text(&call.base_url, download::url(call, &link)))
+    let url = download::link(call, action.id, step).await?.ok_or_else(no_result)?;
+    Ok(answer::text(&call.base_url, url))
 }

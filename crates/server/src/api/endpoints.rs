@@ -4,9 +4,10 @@ use super::call::Call;
 use super::error::ApiError;
 use super::limits::Limit;
 use super::{
-    alerts, cancel_action, delete_library_file, discovery, download, download_link, explain, get_action, get_machine,
-    history, isolate, list_actions, list_library_files, list_machines, path, run_live_response, token, unisolate,
-    upload_library_file,
+    alerts, cancel_action, collect_package, delete_library_file, discovery, download, download_link, explain,
+    find_by_ip, find_by_tag, get_action, get_machine, history, isolate, list_actions, list_library_files,
+    list_machines, logon_users, offboard, package_link, path, quarantine_file, restrict, run_live_response, scan,
+    start_investigation, tag_machine, token, unisolate, unrestrict, upload_library_file,
 };
 use axum::http::Method;
 use axum::response::Response;
@@ -44,8 +45,8 @@ pub(super) enum Access {
 
 /// The endpoints.
 #[rustfmt::skip]
-static ENDPOINTS: [Endpoint; 23] = {
-    use {Access::{For, Open, Token}, Limit::{LiveResponse, Standard}, Operation::{Cancel, Library, Read, Request, ResultLink}};
+static ENDPOINTS: [Endpoint; 37] = {
+    use {Access::{For, Open, Token}, Limit::{LiveResponse, Standard}, Operation::{Cancel, Investigate, Library, LogonUsers, PackageLink, Read, Request, ResultLink, Tag}};
     const GET: Method = Method::GET;
     const POST: Method = Method::POST;
     const DELETE: Method = Method::DELETE;
@@ -55,11 +56,36 @@ static ENDPOINTS: [Endpoint; 23] = {
         row(POST,   "/api/machineactions/{id}/cancel",        For(Cancel),                      Standard,     |c| Box::pin(cancel_action::cancel_action(c))),
         row(GET,    "/api/machineactions/{id}/GetLiveResponseResultDownloadLink(index={n})",
                                                               For(ResultLink),                  Standard,     |c| Box::pin(download_link::download_link(c))),
+        row(GET,    "/api/machineactions/{id}/getPackageUri", For(PackageLink),                 Standard,     |c| Box::pin(package_link::package_link(c))),
         row(GET,    "/api/machines",                          For(Read),                        Standard,     |c| Box::pin(list_machines::list_machines(c))),
+        // Before the machine that would have such a name.
+        row(GET,    "/api/machines/findbyip(ip='{ip}',timestamp={timestamp})",
+                                                              For(Read),                        Standard,     |c| Box::pin(find_by_ip::find_by_ip(c))),
+        row(GET,    "/api/machines/findbytag",                For(Read),                        Standard,     |c| Box::pin(find_by_tag::find_by_tag(c))),
+        row(GET,    "/api/machines/findbytag(tag='{tag}')",   For(Read),                        Standard,     |c| Box::pin(find_by_tag::find_by_tag(c))),
+        row(GET,    "/api/machines/findbytag(tag='{tag}',useStartsWithFilter={useStartsWithFilter})",
+                                                              For(Read),                        Standard,     |c| Box::pin(find_by_tag::find_by_tag(c))),
         row(GET,    "/api/machines/{id}",                     For(Read),                        Standard,     |c| Box::pin(get_machine::get_machine(c))),
         row(POST,   "/api/machines/{id}/isolate",             For(Request(Kind::Isolate)),      Standard,     |c| Box::pin(isolate::isolate(c))),
         row(POST,   "/api/machines/{id}/unisolate",           For(Request(Kind::Release)),      Standard,     |c| Box::pin(unisolate::unisolate(c))),
         row(POST,   "/api/machines/{id}/runliveresponse",     For(Request(Kind::LiveResponse)), LiveResponse, |c| Box::pin(run_live_response::run_live_response(c))),
+        row(POST,   "/api/machines/{id}/runAntiVirusScan",    For(Request(Kind::Scan)),         Standard,     |c| Box::pin(scan::scan(c))),
+        row(POST,   "/api/machines/{id}/restrictCodeExecution",
+                                                              For(Request(Kind::RestrictExecution)),
+                                                                                                Standard,     |c| Box::pin(restrict::restrict(c))),
+        row(POST,   "/api/machines/{id}/unrestrictCodeExecution",
+                                                              For(Request(Kind::UnrestrictExecution)),
+                                                                                                Standard,     |c| Box::pin(unrestrict::unrestrict(c))),
+        row(POST,   "/api/machines/{id}/collectInvestigationPackage",
+                                                              For(Request(Kind::CollectPackage)),
+                                                                                                Standard,     |c| Box::pin(collect_package::collect_package(c))),
+        row(POST,   "/api/machines/{id}/StopAndQuarantineFile",
+                                                              For(Request(Kind::QuarantineFile)),
+                                                                                                Standard,     |c| Box::pin(quarantine_file::quarantine_file(c))),
+        row(POST,   "/api/machines/{id}/offboard",            For(Request(Kind::Offboard)),     Standard,     |c| Box::pin(offboard::offboard(c))),
+        row(POST,   "/api/machines/{id}/startInvestigation",  For(Investigate),                 Standard,     |c| Box::pin(start_investigation::start_investigation(c))),
+        row(GET,    "/api/machines/{id}/logonusers",          For(LogonUsers),                  Standard,     |c| Box::pin(logon_users::logon_users(c))),
+        row(POST,   "/api/machines/{id}/tags",                For(Tag),                         Standard,     |c| Box::pin(tag_machine::tag_machine(c))),
         row(GET,    "/api/libraryfiles",                      For(Library),                     Standard,     |c| Box::pin(list_library_files::list_library_files(c))),
         row(POST,   "/api/libraryfiles",                      For(Library),                     Standard,     |c| Box::pin(upload_library_file::upload_library_file(c))),
         row(DELETE, "/api/libraryfiles/{name}",               For(Library),                     Standard,     |c| Box::pin(delete_library_file::delete_library_file(c))),

@@ -7,6 +7,7 @@ use crate::clock::{SystemClock, guid};
 use axum::http::StatusCode;
 use axum::http::header::{HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::response::{IntoResponse, Response};
+use domain::machine::Incapable;
 use domain::permission::{Operation, PermissionType};
 use protocol::defender::action::status_word;
 use protocol::defender::error::{Code, Envelope, ErrorBody};
@@ -93,7 +94,10 @@ impl From<ActionError> for ApiError {
                 let status = status_word(refusal.stage);
                 Self::new(Code::BadRequest, format!("The machine action is already {status}: its state is final"))
             }
-            ActionError::NotSupported(_) => Self::new(Code::OsPlatformNotSupported, message),
+            ActionError::NotSupported(_) | ActionError::Incapable { why: Incapable::Machine, .. } => {
+                Self::new(Code::OsPlatformNotSupported, message)
+            }
+            ActionError::Incapable { why: Incapable::Agent, .. } => Self::new(Code::ClientVersionNotSupported, message),
             ActionError::Invalid(_) => Self::new(Code::InvalidInput, message),
             ActionError::Store(_) if error.is_unavailable() => {
                 Self::new(Code::ServiceUnavailable, "The service cannot record or read now. Try again later.")
@@ -111,6 +115,7 @@ impl From<BodyError> for ApiError {
             BodyError::Unusable(_) => Code::InvalidRequestBody,
             BodyError::Missing(_) => Code::MissingRequiredParameter,
             BodyError::Invalid(_) => Code::InvalidInput,
+            BodyError::InvalidHash(_) => Code::InvalidHashValue,
             BodyError::NotSupported(_) => Code::OsPlatformNotSupported,
         };
         Self::new(code, error.to_string())

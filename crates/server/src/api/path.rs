@@ -27,26 +27,34 @@ pub(super) fn matches(pattern: &str, segments: &[String]) -> Option<Vec<String>>
     let mut params = Vec::new();
     let mut patterns = pattern.split('/').filter(|segment| !segment.is_empty());
     for segment in segments {
-        match param(patterns.next()?, segment)? {
-            "" => {}
-            param => params.push(param.to_string()),
-        }
+        take(patterns.next()?, segment, &mut params)?;
     }
     patterns.next().is_none().then_some(params)
 }
 
-/// The parameter of one segment, empty for a literal; `None` if it is another segment.
-fn param<'a>(pattern: &str, segment: &'a str) -> Option<&'a str> {
-    let Some((before, rest)) = pattern.split_once('{') else {
-        return pattern.eq_ignore_ascii_case(segment).then_some("");
-    };
-    let after = rest.split_once('}').map_or("", |(_, after)| after);
-    let head = segment.get(..before.len())?;
-    let tail_at = segment.len().checked_sub(after.len())?;
-    let tail = segment.get(tail_at..)?;
-    let value = segment.get(before.len()..tail_at)?;
-    let fits = head.eq_ignore_ascii_case(before) && tail.eq_ignore_ascii_case(after) && !value.is_empty();
-    fits.then_some(value)
+/// Adds the parameters of one segment; `None` if it is another segment. A parameter is not empty, and ends where what is
+/// behind it in the pattern first comes; the last one goes as far as it can.
+fn take(mut pattern: &str, mut segment: &str, params: &mut Vec<String>) -> Option<()> {
+    while let Some((before, rest)) = pattern.split_once('{') {
+        segment = after(before, segment)?;
+        pattern = rest.split_once('}').map_or("", |(_, after)| after);
+        let literal = pattern.split_once('{').map_or(pattern, |(literal, _)| literal);
+        let end = if literal.len() == pattern.len() {
+            segment.len().checked_sub(literal.len()).filter(|end| segment.is_char_boundary(*end))?
+        } else {
+            (0..segment.len()).find(|at| segment.get(*at..).is_some_and(|rest| after(literal, rest).is_some()))?
+        };
+        let value = segment.get(..end).filter(|value| !value.is_empty())?;
+        params.push(value.to_string());
+        segment = &segment[end..];
+    }
+    pattern.eq_ignore_ascii_case(segment).then_some(())
+}
+
+/// What is behind a literal at the beginning.
+fn after<'a>(literal: &str, text: &'a str) -> Option<&'a str> {
+    let begins = text.get(..literal.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(literal));
+    begins.then(|| &text[literal.len()..])
 }
 
 #[cfg(test)]
@@ -83,6 +91,17 @@ mod tests {
             assert_eq!(params(pattern, path), Some(vec!["7".into(), "3".into()]), "{path}");
         }
         for path in ["/api/machineactions/7/GetResult(index=)", "/api/machineactions/7/GetResult(index=3", "/é"] {
+            assert_eq!(params(pattern, path), None, "{path}");
+        }
+        let pattern = "/find(ip='{ip}',timestamp={t})";
+        for path in ["/FIND(ip='1',timestamp=2)", "/find(IP=%271%27%2Ctimestamp%3D2%29"] {
+            assert_eq!(params(pattern, path), Some(vec!["1".into(), "2".into()]), "{path}");
+        }
+        assert_eq!(
+            params(pattern, "/find(ip='é',timestamp=',timestamp=)"),
+            Some(vec!["é".into(), "',timestamp=".into()])
+        );
+        for path in ["/find(ip='',timestamp=2)", "/find(ip='1',timestamp=)", "/find(ip='1')", "/find(ip='é", "/find"] {
             assert_eq!(params(pattern, path), None, "{path}");
         }
     }

@@ -5,13 +5,13 @@ use domain::action::Action;
 use domain::decide::Change;
 use domain::history::{Line, StoredLine};
 use domain::ids::{ActionId, Digest, Epoch, MachineId};
-use domain::machine::{Machine, Told};
+use domain::machine::{Machine, TagChange, Told};
 use domain::time::Timestamp;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use store::{
     ActionQuery, Application, Committed, EnrolToken, Enrolled, Inserted, LibraryFile, LibraryPut, MachineQuery,
-    Reenrolment, Store, StoreError,
+    Reenrolment, Store, StoreError, Tagged,
 };
 
 /// What happens at a call.
@@ -104,6 +104,7 @@ passed! {
     machine(id: MachineId) -> Option<Machine>;
     machines(query: &MachineQuery) -> Vec<Machine>;
     open_session(machine: MachineId, incarnation: u32, after: Epoch, told: &Told, now: Timestamp) -> Option<Epoch>;
+    tag(machine: MachineId, change: &TagChange) -> Tagged;
     seen(machine: MachineId, now: Timestamp) -> ();
     enrol_token(token: &Digest) -> Option<EnrolToken>;
     add_enrol_token(token: &EnrolToken) -> ();

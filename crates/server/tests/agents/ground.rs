@@ -6,6 +6,7 @@ use axum::http::{Request, StatusCode};
 use axum::response::Response;
 use domain::action::{Action, RequestSource};
 use domain::ids::{ActionId, Digest, Epoch, JournalId, MachineId, Nonce};
+use domain::kind::Kind;
 use domain::machine::{JournalSeen, Told};
 use domain::permission::{PERMISSIONS, PermissionType};
 use domain::testimony::{Ending, Fact, Testimony};
@@ -198,7 +199,8 @@ impl Agent {
 
     /// As [`Agent::hello_after`], wherever the ground is.
     pub(crate) async fn hello_at(&self, desk: Desk, after: Epoch) -> Result<Talk, TalkError> {
-        let told = Told { os_platform: "Linux".into(), ..Told::default() };
+        let kinds = vec![Kind::Isolate, Kind::Release, Kind::LiveResponse];
+        let told = Told { os_platform: "Linux".into(), kinds, ..Told::default() };
         let hello = Hello {
             version_min: VERSION,
             version_max: VERSION,

@@ -40,6 +40,16 @@ const RESPONDS: (Option<Needs>, Needs) = (Some(&[&["Machine.LiveResponse"]]), &[
 const LIBRARY: (Option<Needs>, Needs) = (Some(&[&["Library.Manage"]]), &[&["Library.Manage"]]);
 const CANCELS: (Option<Needs>, Needs) = (Some(&[CANCEL]), &[CANCEL]);
 const RESULTS: (Option<Needs>, Needs) = (Some(&[READ_ALL]), &[&["Machine.LiveResponse"]]);
+const PACKAGES: (Option<Needs>, Needs) = (Some(&[READ_ALL]), &[&["Machine.CollectForensics"]]);
+const SCANS: (Option<Needs>, Needs) = (Some(&[&["Machine.Scan"]]), &[&["Machine.Scan"]]);
+const RESTRICTS: (Option<Needs>, Needs) = (Some(&[&["Machine.RestrictExecution"]]), &[&["Machine.RestrictExecution"]]);
+const COLLECTS: (Option<Needs>, Needs) = (Some(&[&["Machine.CollectForensics"]]), &[&["Machine.CollectForensics"]]);
+const QUARANTINES: (Option<Needs>, Needs) =
+    (Some(&[&["Machine.StopAndQuarantine"], READ_ALL]), &[&["Machine.StopAndQuarantine"]]);
+const OFFBOARDS: (Option<Needs>, Needs) = (Some(&[&["Machine.Offboard"]]), &[&["Machine.Offboard"]]);
+const INVESTIGATES: (Option<Needs>, Needs) = (Some(&[&["Alert.ReadWrite.All"]]), &[&["Alert.ReadWrite"]]);
+const USERS: (Option<Needs>, Needs) = (Some(&[&["User.Read.All"]]), &[&["User.Read.All"]]);
+const TAGS: (Option<Needs>, Needs) = (Some(&[&["Machine.ReadWrite.All"]]), &[&["Machine.ReadWrite"]]);
 const ANYONE: (Option<Needs>, Needs) = (Some(&[]), &[]);
 const OPEN: (Option<Needs>, Needs) = (None, &[]);
 
@@ -52,6 +62,26 @@ fn rows() -> Vec<Row> {
         row("POST",   "/api/machineactions/{id}/cancel",       "/api/machineactions/x/cancel",        CANCELS,  404),
         row("GET",    "/api/machineactions/{id}/GetLiveResponseResultDownloadLink(index={n})",
                       "/api/machineactions/x/GetLiveResponseResultDownloadLink(index=0)",             RESULTS,  404),
+        row("GET",    "/api/machineactions/{id}/getPackageUri", "/api/machineactions/x/getPackageUri", PACKAGES, 404),
+        row("GET",    "/api/machines/findbyip(ip='{ip}',timestamp={timestamp})",
+                      "/api/machines/findbyip(ip='192.0.2.7',timestamp=2100-01-01T00:00:00Z)",        READS,    200),
+        row("GET",    "/api/machines/findbytag",               "/api/machines/findbytag?tag=x",       READS,    200),
+        row("GET",    "/api/machines/findbytag(tag='{tag}')",  "/api/machines/findbytag(tag='x')",    READS,    200),
+        row("GET",    "/api/machines/findbytag(tag='{tag}',useStartsWithFilter={useStartsWithFilter})",
+                      "/api/machines/findbytag(tag='x',useStartsWithFilter=true)",                    READS,    200),
+        row("POST",   "/api/machines/{id}/runAntiVirusScan",   "/api/machines/x/runAntiVirusScan",    SCANS,    404),
+        row("POST",   "/api/machines/{id}/restrictCodeExecution",
+                      "/api/machines/x/restrictCodeExecution",                                        RESTRICTS, 404),
+        row("POST",   "/api/machines/{id}/unrestrictCodeExecution",
+                      "/api/machines/x/unrestrictCodeExecution",                                      RESTRICTS, 404),
+        row("POST",   "/api/machines/{id}/collectInvestigationPackage",
+                      "/api/machines/x/collectInvestigationPackage",                                  COLLECTS, 404),
+        row("POST",   "/api/machines/{id}/StopAndQuarantineFile",
+                      "/api/machines/x/StopAndQuarantineFile",                                        QUARANTINES, 404),
+        row("POST",   "/api/machines/{id}/offboard",           "/api/machines/x/offboard",            OFFBOARDS, 404),
+        row("POST",   "/api/machines/{id}/startInvestigation", "/api/machines/x/startInvestigation",  INVESTIGATES, 404),
+        row("GET",    "/api/machines/{id}/logonusers",         "/api/machines/x/logonusers",          USERS,    404),
+        row("POST",   "/api/machines/{id}/tags",               "/api/machines/x/tags",                TAGS,     404),
         row("GET",    "/api/machines",                         "/api/machines",                       READS,    200),
         row("GET",    "/api/machines/{id}",                    "/api/machines/x",                     READS,    404),
         row("POST",   "/api/machines/{id}/isolate",            "/api/machines/x/isolate",             ISOLATES, 404),
@@ -219,7 +249,7 @@ async fn unknown_machines_and_actions_are_all_alike() {
         let path = |id: &str| row.sample.replacen("/x", &format!("/{id}"), 1);
         let known = if row.path.contains("/machines/") { &machine } else { &action };
         for id in unknown.iter().chain([known]) {
-            rig.call_as(&rig.token(&["User.Read.All"]), method.clone(), &path(id), "").await.refused(403, "Forbidden");
+            rig.call_as(&rig.token(&["Library.Manage"]), method.clone(), &path(id), "").await.refused(403, "Forbidden");
         }
         for id in &unknown {
             let message = rig.call(method.clone(), &path(id), "{").await.refused(404, "ResourceNotFound");

@@ -6,6 +6,7 @@ use axum::http::{HeaderMap, Method, Request, StatusCode};
 use domain::action::Action;
 use domain::history::StoredLine;
 use domain::ids::{ActionId, Digest, Epoch, JournalId, MachineId};
+use domain::kind::Kind;
 use domain::machine::{JournalSeen, Machine, Told};
 use domain::permission::PERMISSIONS;
 use domain::testimony::{Ending, StepReport, Testimony};
@@ -157,6 +158,7 @@ impl Rig {
             first_seen: now,
             last_seen: now,
             told: Told { os_platform: "Linux".into(), ..Told::default() },
+            tags: vec![],
         };
         assert_eq!(self.store.enrol(&machine, &token.digest, now).await.unwrap(), Enrolled::Stored);
     }
@@ -249,15 +251,26 @@ impl Rig {
         self.post(&path, body.to_string()).await.created()
     }
 
+    /// The machine opens a session, able to do these.
+    pub(crate) async fn connect(&self, kinds: &[Kind]) -> Epoch {
+        let journal = JournalSeen { id: self.journal, sequence: 1, head: Digest([0; 32]) };
+        let told = Told {
+            os_platform: "Linux".into(),
+            last_address: Some("192.0.2.7".into()),
+            kinds: kinds.to_vec(),
+            journal: Some(journal),
+            ..Told::default()
+        };
+        let newest = self.actions.newest_session(self.machine).await.unwrap().expect("is known");
+        let opened = self.actions.open_session(self.peer(), newest, &told, journal, &[], self.clock.now()).await;
+        opened.unwrap().expect("opens").number
+    }
+
     /// The machine opens a session and claims the action.
     pub(crate) async fn grant(&self, id: ActionId) -> Epoch {
+        let session = self.connect(&[Kind::Isolate, Kind::Release, Kind::LiveResponse]).await;
         let now = self.clock.now();
-        let journal = JournalSeen { id: self.journal, sequence: 1, head: Digest([0; 32]) };
-        let told = Told { os_platform: "Linux".into(), journal: Some(journal), ..Told::default() };
-        let newest = self.actions.newest_session(self.machine).await.unwrap().expect("is known");
-        let opened = self.actions.open_session(self.peer(), newest, &told, journal, &[], now).await;
-        let session = opened.unwrap().expect("opens");
-        let claimed = self.actions.claim(self.machine, session.number, id, self.journal, now).await.unwrap();
+        let claimed = self.actions.claim(self.machine, session, id, self.journal, now).await.unwrap();
         match claimed {
             Claimed::Grant { epoch, .. } => epoch,
             other => panic!("not granted: {other:?}"),

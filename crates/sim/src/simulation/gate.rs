@@ -10,7 +10,7 @@ use domain::action::Action;
 use domain::decide::Change;
 use domain::history::{Line, StoredLine};
 use domain::ids::{ActionId, Digest, Epoch, MachineId};
-use domain::machine::{Machine, Told};
+use domain::machine::{Machine, TagChange, Told};
 use domain::mutant::{Mutant, is_on};
 use domain::time::Timestamp;
 use std::collections::BTreeMap;
@@ -20,7 +20,7 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 use store::{
     ActionQuery, Application, Committed, EnrolToken, Enrolled, Inserted, LibraryFile, LibraryPut, MachineQuery,
-    Reenrolment, Store, StoreError, Stored,
+    Reenrolment, Store, StoreError, Stored, Tagged,
 };
 
 /// A record's number in the key of a fact; late evidence sets a bit above.
@@ -275,6 +275,10 @@ impl Store for GatedStore {
 
     async fn machines(&self, query: &MachineQuery) -> Result<Vec<Machine>, StoreError> {
         self.pass("machines", self.inner.machines(query)).await
+    }
+
+    async fn tag(&self, machine: MachineId, change: &TagChange) -> Result<Tagged, StoreError> {
+        self.pass("tag", self.inner.tag(machine, change)).await
     }
 
     async fn open_session(

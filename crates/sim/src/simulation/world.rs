@@ -249,6 +249,7 @@ impl World {
                     first_seen: BEGINS_AT,
                     last_seen: BEGINS_AT,
                     told: Told::default(),
+                    tags: vec![],
                 };
                 engine.enrol(&machine, &Digest::of(TOKEN), BEGINS_AT).await?;
             }

@@ -3,9 +3,9 @@
 use super::guards;
 use super::listing::at_most;
 use super::tables::{Tables, Token};
-use crate::{EnrolToken, Enrolled, MachineQuery, Reenrolment, StoreError};
+use crate::{EnrolToken, Enrolled, MachineQuery, Reenrolment, StoreError, TagIs, Tagged};
 use domain::ids::{ActionId, Digest, Epoch, MachineId};
-use domain::machine::{Machine, Told};
+use domain::machine::{Machine, TagChange, Told};
 use domain::time::Timestamp;
 use std::collections::BTreeSet;
 
@@ -87,6 +87,16 @@ impl Tables {
         Ok(Enrolled::Stored)
     }
 
+    /// Changes a machine's tags.
+    pub(super) fn tag(&mut self, id: MachineId, change: &TagChange) -> Tagged {
+        let Some(machine) = self.machines.get_mut(&id) else { return Tagged::NoMachine };
+        let Ok(tags) = machine.tags_after(change) else { return Tagged::TooMany };
+        machine.tags = tags;
+        let machine = machine.clone();
+        self.count();
+        Tagged::Stored(Box::new(machine))
+    }
+
     /// Opens a session; its number, or none for a machine or incarnation that is not there.
     pub(super) fn open_session(
         &mut self,
@@ -119,11 +129,21 @@ impl Tables {
         let matches = |machine: &&Machine| {
             query.id.is_none_or(|id| machine.id == id)
                 && name.as_ref().is_none_or(|name| folded(&machine.name) == *name)
+                && query.address.as_ref().is_none_or(|address| machine.told.last_address.as_ref() == Some(address))
+                && query.tag.as_ref().is_none_or(|tag| has(machine, tag))
         };
         let mut found: Vec<&Machine> = self.machines.values().filter(matches).collect();
         found.sort_by_cached_key(|machine| (folded(&machine.name), machine.id));
         found.into_iter().take(at_most(query.limit)).cloned().collect()
     }
+}
+
+/// Whether a machine has such a tag.
+fn has(machine: &Machine, tag: &TagIs) -> bool {
+    machine.tags.iter().any(|known| match tag {
+        TagIs::Exactly(tag) => known == tag,
+        TagIs::StartingWith(start) => known.starts_with(start),
+    })
 }
 
 /// How a name is compared.

@@ -101,12 +101,12 @@ pub(crate) const OPEN_TWICE: &str = concat!(
 );
 
 pub(crate) const INSERT_MACHINE: &str = "INSERT INTO machines (id, name, name_folded, incarnation, session, \
-     first_seen, last_seen, told) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
+     first_seen, last_seen, told, tags) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
 
 /// What a machine is read from.
 macro_rules! select_machine {
     () => {
-        "SELECT id, name, incarnation, session, first_seen, last_seen, told FROM machines "
+        "SELECT id, name, incarnation, session, first_seen, last_seen, told, tags FROM machines "
     };
 }
 
@@ -116,6 +116,8 @@ pub(crate) const OPEN_SESSION: &str = "UPDATE machines SET session = session + 1
      WHERE id = $3 AND incarnation = $4 AND session = $5 RETURNING session";
 
 pub(crate) const SEEN: &str = "UPDATE machines SET last_seen = $1 WHERE id = $2";
+
+pub(crate) const TAG: &str = "UPDATE machines SET tags = $1 WHERE id = $2";
 
 pub(crate) const REENROL: &str = "UPDATE machines SET incarnation = $1, session = session + 1, name = $2, \
      name_folded = $3, told = $4, last_seen = $5 WHERE number = $6";
@@ -182,7 +184,7 @@ pub(crate) const SET_COMMIT_NUMBER: &str = "UPDATE commits SET number = $1 WHERE
 /// set. Placeholders are, in this order: the action's id and the machine's, each where asked for, and the limit.
 pub(crate) fn actions(query: &crate::ActionQuery) -> String {
     use super::words::Word;
-    use std::fmt::Write;
+    use std::fmt::Write as _;
     // Crossed: the machines must not be walked first.
     let mut text = select_action!().replace(" JOIN ", " CROSS JOIN ");
     let mut joint = "WHERE";
@@ -218,14 +220,29 @@ pub(crate) fn actions(query: &crate::ActionQuery) -> String {
     text
 }
 
-/// The machines that match `query`'s filters, by name. Placeholders are, in this order: the id and the folded name, each
-/// where asked for, and the limit.
+/// The machines that match `query`'s filters, by name. Placeholders are, in this order: the id, the folded name, the
+/// address and the tag, each where asked for, and the limit.
 pub(crate) fn machines(query: &crate::MachineQuery) -> String {
-    let filters = match (query.id.is_some(), query.name.is_some()) {
-        (false, false) => "ORDER BY name_folded, id LIMIT $1",
-        (true, false) => "WHERE id = $1 ORDER BY name_folded, id LIMIT $2",
-        (false, true) => "WHERE name_folded = $1 ORDER BY name_folded, id LIMIT $2",
-        (true, true) => "WHERE id = $1 AND name_folded = $2 ORDER BY name_folded, id LIMIT $3",
+    let tag = match query.tag {
+        Some(crate::TagIs::StartingWith(_)) => "substr(value, 1, length($)) = $",
+        _ => "value = $",
     };
-    format!("{}{filters}", select_machine!())
+    let tag = format!("EXISTS (SELECT 1 FROM json_each(tags) WHERE {tag})");
+    let filters = [
+        (query.id.is_some(), "id = $"),
+        (query.name.is_some(), "name_folded = $"),
+        (query.address.is_some(), "told ->> 'last_address' = $"),
+        (query.tag.is_some(), &tag),
+    ];
+    use std::fmt::Write as _;
+    let mut text = String::from(select_machine!());
+    let mut number = 1;
+    for (_, filter) in filters.into_iter().filter(|(asked, _)| *asked) {
+        text.push_str(if number == 1 { "WHERE " } else { "AND " });
+        text.push_str(&filter.replace('$', &format!("${number}")));
+        text.push(' ');
+        number += 1;
+    }
+    let _ = write!(text, "ORDER BY name_folded, id LIMIT ${number}");
+    text
 }

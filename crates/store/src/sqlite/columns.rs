@@ -87,7 +87,7 @@ pub(super) fn line(row: &Row<'_>) -> rusqlite::Result<LineRow> {
 }
 
 fn machine(row: &Row<'_>) -> Result<Machine, StoreError> {
-    let told: String = row.get(6)?;
+    let (told, tags): (String, String) = (row.get(6)?, row.get(7)?);
     Ok(Machine {
         id: machine_id(row)?,
         name: row.get(1)?,
@@ -96,6 +96,7 @@ fn machine(row: &Row<'_>) -> Result<Machine, StoreError> {
         first_seen: Timestamp(row.get(4)?),
         last_seen: Timestamp(row.get(5)?),
         told: from_json(&told)?,
+        tags: from_json(&tags)?,
     })
 }
 

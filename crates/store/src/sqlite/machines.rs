@@ -4,9 +4,9 @@ use super::writer::Unit;
 use super::{actions, columns, enrol_tokens};
 use crate::sql::rows::{count, signed, to_json};
 use crate::sql::statements;
-use crate::{Committed, Enrolled, MachineQuery, Reenrolment, StoreError};
+use crate::{Committed, Enrolled, MachineQuery, Reenrolment, StoreError, TagIs, Tagged};
 use domain::ids::{ActionId, Digest, Epoch, MachineId};
-use domain::machine::{Machine, Told};
+use domain::machine::{Machine, TagChange, Told};
 use domain::time::Timestamp;
 use rusqlite::{Connection, OptionalExtension, ToSql, params};
 use std::collections::BTreeSet;
@@ -31,6 +31,7 @@ pub(super) fn enrol(
         machine.first_seen.0,
         machine.last_seen.0,
         to_json(&machine.told)?,
+        to_json(&machine.tags)?,
     ])?;
     enrol_tokens::use_once(connection, token)?;
     unit.count();
@@ -80,6 +81,16 @@ fn ended_by(again: &Reenrolment) -> Result<BTreeSet<(ActionId, i64)>, StoreError
     again.ends.iter().map(|change| Ok((change.action.id, signed(change.from_revision)?))).collect()
 }
 
+/// Changes a machine's tags.
+pub(super) fn tag(unit: &mut Unit<'_>, id: MachineId, change: &TagChange) -> Result<Tagged, StoreError> {
+    let Some(mut machine) = machine(unit.connection, id)? else { return Ok(Tagged::NoMachine) };
+    let Ok(tags) = machine.tags_after(change) else { return Ok(Tagged::TooMany) };
+    machine.tags = tags;
+    unit.connection.prepare_cached(statements::TAG)?.execute(params![to_json(&machine.tags)?, id.0])?;
+    unit.count();
+    Ok(Tagged::Stored(Box::new(machine)))
+}
+
 /// Opens a session; its number, or none for a machine or incarnation that is not there.
 pub(super) fn open_session(
     unit: &mut Unit<'_>,
@@ -116,9 +127,13 @@ pub(super) fn machines(connection: &Connection, query: &MachineQuery) -> Result<
     let mut statement = connection.prepare_cached(&statements::machines(query))?;
     let id = query.id.map(|id| id.0);
     let name = query.name.as_deref().map(folded);
-    let mut values: Vec<&dyn ToSql> = Vec::with_capacity(3);
+    let mut values: Vec<&dyn ToSql> = Vec::with_capacity(5);
     values.extend(id.as_ref().map(|id| id as &dyn ToSql));
     values.extend(name.as_ref().map(|name| name as &dyn ToSql));
+    values.extend(query.address.as_ref().map(|address| address as &dyn ToSql));
+    if let Some(TagIs::Exactly(tag) | TagIs::StartingWith(tag)) = &query.tag {
+        values.push(tag);
+    }
     values.push(&query.limit);
     columns::machines(statement.query(values.as_slice())?)
 }

@@ -103,7 +103,7 @@ fn none_walks(connection: &Connection) {
 /// A fleet of which most actions have ended.
 const FILL: &str = "
     WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 500)
-    INSERT INTO machines SELECT i, randomblob(20), 'm' || i, 'm' || i, 1, 1, 1, 1, '{}' FROM n;
+    INSERT INTO machines SELECT i, randomblob(20), 'm' || i, 'm' || i, 1, 1, 1, 1, '{}', '[]' FROM n;
     WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 20000)
     INSERT INTO actions SELECT i, randomblob(16), i % 500 + 1, 'Isolate', 'Network', '{}', 'r', 'c', 'PublicApi', NULL,
         i, i, i, 1, iif(i > 19500, 'Pending', 'Cancelled'), NULL, NULL, iif(i > 19500, NULL, 'r'),

@@ -4,8 +4,8 @@ use crate::engines::contract;
 use crate::world::{START, World, journal};
 use domain::ids::{Digest, Epoch};
 use domain::kind::Kind;
-use domain::machine::{JournalSeen, Told};
-use store::{Enrolled, MachineQuery};
+use domain::machine::{JournalSeen, TAGS_MAX, TagChange, Told};
+use store::{Enrolled, MachineQuery, TagIs, Tagged};
 
 contract!(
     a_machine_reads_back_as_it_was_enrolled,
@@ -20,6 +20,9 @@ contract!(
     machines_are_listed_by_name_and_at_most_so_many,
     a_name_is_found_without_regard_to_case,
     two_machines_may_have_one_name,
+    tags_are_kept_in_order_and_survive_a_session_and_an_enrolment,
+    a_tag_too_many_or_on_an_unknown_machine_changes_nothing,
+    machines_are_found_by_tag_and_by_address,
 );
 
 async fn a_machine_reads_back_as_it_was_enrolled(world: World) {
@@ -111,9 +114,9 @@ async fn machines_are_listed_by_name_and_at_most_so_many(world: World) {
     assert_eq!(names(10).await, ["Alpha", "alpha2", "beta", "gamma"]);
     assert_eq!(names(2).await, ["Alpha", "alpha2"]);
     assert!(names(0).await.is_empty());
-    let one = MachineQuery { id: Some(enrolled[0]), name: None, limit: 10 };
+    let one = MachineQuery { id: Some(enrolled[0]), limit: 10, ..MachineQuery::default() };
     assert_eq!(world.store.machines(&one).await.unwrap()[0].name, "beta");
-    let neither = MachineQuery { id: Some(enrolled[0]), name: Some("gamma".into()), limit: 10 };
+    let neither = MachineQuery { name: Some("gamma".into()), ..one.clone() };
     assert!(world.store.machines(&neither).await.unwrap().is_empty());
 }
 
@@ -143,4 +146,75 @@ async fn enrol(world: &World, name: &str) -> domain::MachineId {
     let token = world.token(1).await;
     assert_eq!(world.store.enrol(&machine, &token.digest, START).await.unwrap(), Enrolled::Stored);
     machine.id
+}
+
+fn add(tag: &str) -> TagChange {
+    TagChange::Add(tag.into())
+}
+
+async fn tags_are_kept_in_order_and_survive_a_session_and_an_enrolment(world: World) {
+    let mut machine = world.machine().await;
+    let before = world.store.commit_number().await.unwrap();
+    for tag in ["b'\"\\é", "a", "b'\"\\é"] {
+        let tagged = world.store.tag(machine.id, &add(tag)).await.unwrap();
+        machine.tags = machine.tags_after(&add(tag)).unwrap();
+        assert_eq!(tagged, Tagged::Stored(Box::new(machine.clone())));
+    }
+    assert!(world.store.commit_number().await.unwrap() > before);
+    assert_eq!(machine.tags.len(), 2);
+    world.session(&machine).await;
+    assert_eq!(world.store.machine(machine.id).await.unwrap().unwrap().tags, machine.tags);
+    let token = world.token_for(machine.id).await;
+    let (name, told) = (machine.name.clone(), Told::default());
+    let again = store::Reenrolment { machine: machine.id, incarnation: 2, name, told, ends: vec![] };
+    assert_eq!(world.store.reenrol(&again, &token.digest, START).await.unwrap(), Enrolled::Stored);
+    assert_eq!(world.store.machine(machine.id).await.unwrap().unwrap().tags, machine.tags);
+    world.store.tag(machine.id, &TagChange::Remove("a".into())).await.unwrap();
+    assert_eq!(world.store.machine(machine.id).await.unwrap().unwrap().tags, machine.tags[..1]);
+}
+
+async fn a_tag_too_many_or_on_an_unknown_machine_changes_nothing(world: World) {
+    let machine = world.machine().await;
+    for number in 0..TAGS_MAX {
+        world.store.tag(machine.id, &add(&number.to_string())).await.unwrap();
+    }
+    let before = world.store.commit_number().await.unwrap();
+    assert_eq!(world.store.tag(machine.id, &add("one more")).await.unwrap(), Tagged::TooMany);
+    assert_eq!(world.store.tag(world.unknown_machine().id, &add("x")).await.unwrap(), Tagged::NoMachine);
+    assert_eq!(world.store.commit_number().await.unwrap(), before);
+    assert_eq!(world.store.machine(machine.id).await.unwrap().unwrap().tags.len(), TAGS_MAX);
+}
+
+async fn machines_are_found_by_tag_and_by_address(world: World) {
+    let (one, other) = (world.machine().await, world.machine().await);
+    world.store.tag(one.id, &add("Linux servers")).await.unwrap();
+    world.store.tag(one.id, &add("Linux")).await.unwrap();
+    world.store.tag(other.id, &add("linux 100%_")).await.unwrap();
+    let told = Told { last_address: Some("192.0.2.7".into()), ..Told::default() };
+    world.store.open_session(other.id, 1, Epoch(0), &told, START).await.unwrap();
+    let found = async |query: MachineQuery| {
+        let query = MachineQuery { limit: 10, ..query };
+        world.store.machines(&query).await.unwrap().into_iter().map(|machine| machine.id).collect::<Vec<_>>()
+    };
+    let tagged = |tag: TagIs| MachineQuery { tag: Some(tag), ..MachineQuery::default() };
+    for (tag, expected) in [("Linux", vec![one.id]), ("linux", vec![]), ("linux 100%_", vec![other.id]), ("", vec![])] {
+        assert_eq!(found(tagged(TagIs::Exactly(tag.into()))).await, expected, "{tag}");
+    }
+    for (start, expected) in [
+        ("Lin", vec![one.id]),
+        ("l", vec![other.id]),
+        ("", vec![one.id, other.id]),
+        ("%", vec![]),
+        ("Linux servers!", vec![]),
+    ] {
+        assert_eq!(found(tagged(TagIs::StartingWith(start.into()))).await, expected, "{start}");
+    }
+    for (address, expected) in [("192.0.2.7", vec![other.id]), ("192.0.2.70", vec![]), ("", vec![])] {
+        let query = MachineQuery { address: Some(address.into()), ..MachineQuery::default() };
+        assert_eq!(found(query).await, expected, "{address}");
+    }
+    let tag = Some(TagIs::Exactly("Linux".into()));
+    let all = MachineQuery { id: Some(one.id), name: Some(one.name.clone()), tag, ..MachineQuery::default() };
+    assert_eq!(found(all.clone()).await, [one.id]);
+    assert_eq!(found(MachineQuery { address: Some("192.0.2.7".into()), ..all }).await, []);
 }

@@ -63,6 +63,7 @@ impl World {
             first_seen: START,
             last_seen: START,
             told: told(),
+            tags: vec![],
         }
     }
 

@@ -33,7 +33,7 @@ fn a_file_of_a_newer_schema_is_refused_and_left_alone() {
     ground.raw().execute(newer, []).unwrap();
     let before = fs::read(&ground.config.path).unwrap();
     let why = refusal(&ground.config);
-    assert!(why.contains("newer version (schema 99, this one knows 3)"), "{why}");
+    assert!(why.contains("newer version (schema 99, this one knows 4)"), "{why}");
     assert_eq!(fs::read(&ground.config.path).unwrap(), before);
 }
 

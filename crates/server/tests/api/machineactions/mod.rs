@@ -2,3 +2,4 @@ mod cancel;
 mod download_link;
 mod get;
 mod list;
+mod package_link;

@@ -16,6 +16,22 @@ async fn a_name_that_two_machines_have_is_not_guessed() {
 }
 
 #[tokio::test]
+async fn every_key_is_there_in_the_order_of_the_service() {
+    let rig = Rig::new().await;
+    let text = rig.get("/api/machines/web-03").await.text();
+    let keys = "@odata.context id computerDnsName firstSeen lastSeen osPlatform osVersion osProcessor version \
+                lastIpAddress lastExternalIpAddress agentVersion osBuild healthStatus deviceValue rbacGroupId \
+                rbacGroupName riskScore exposureLevel isAadJoined aadDeviceId machineTags defenderAvStatus \
+                onboardingStatus osArchitecture managedBy ipAddresses vmMetadata";
+    let keys: Vec<&str> = keys.split(' ').collect();
+    let places: Vec<usize> = keys.iter().map(|key| text.find(&format!("\"{key}\":")).expect(key)).collect();
+    assert!(places.is_sorted(), "{text}");
+    let machine: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(machine.as_object().unwrap().len(), keys.len());
+    assert_eq!(machine["aadDeviceId"], Value::Null, "were it given, it would have to work as an id");
+}
+
+#[tokio::test]
 async fn by_id_and_by_name() {
     let rig = Rig::new().await;
     let id = rig.machine.to_string();

@@ -1,5 +1,9 @@
+mod findbyip;
 mod get;
 mod isolate;
 mod list;
+mod logonusers;
+mod others;
 mod runliveresponse;
+mod tags;
 mod unisolate;

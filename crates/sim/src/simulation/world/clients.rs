@@ -140,5 +140,6 @@ fn words(wanted: &Wanted) -> String {
             };
             commands.iter().map(word).collect::<Vec<_>>().join(", ")
         }
+        other => other.kind().row().wire.into(),
     }
 }
