@@ -1,16 +1,20 @@
 //! What every world needs and no input changes: keys, a clock that stands, callers' tokens, a runtime.
 
-use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair as _};
+use aws_lc_rs::rand::SystemRandom;
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair as _};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use domain::permission::{PERMISSIONS, Permission};
 use domain::time::Timestamp;
+use serde_json::json;
 use server::actions::Actions;
 use server::api::limits::Limits;
 use server::api::{ApiState, router};
 use server::clock::Clock;
-use server::config::Config;
+use server::config::{Config, IssuerConfig};
 use server::links::Links;
 use server::signer::Signer;
-use server::tokens::{ClientCredentials, SignIn, Tenant, TokenKeys, Verifier};
+use server::tokens::{ClientCredentials, Issuers, SignIn, Tenant, TokenKeys, Verifier};
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
@@ -18,6 +22,9 @@ use store::{MemoryStore, Store};
 
 /// When every world begins, in seconds.
 pub(crate) const START_SECONDS: i64 = 1_790_000_000;
+
+/// Another issuer, at an address that is never asked.
+const ISSUER: &str = "https://127.0.0.1:1/realm";
 
 /// How long the callers' tokens are good: longer than any input lets pass.
 const TOKEN_SECONDS: u32 = 1_000_000_000;
@@ -40,6 +47,8 @@ pub(crate) struct Desk {
     pub(crate) all: String,
     /// One that allows reading.
     pub(crate) reader: String,
+    /// A token of another issuer.
+    pub(crate) foreign: String,
     /// The folder of its keys; goes with the process.
     pub(crate) dir: tempfile::TempDir,
 }
@@ -62,7 +71,10 @@ impl Desk {
         let (store, clock) = (Arc::new(MemoryStore::new()) as Arc<dyn Store>, StillClock::default());
         let tenant = Tenant::load(&*store, [0xba; 16]).await.expect("a tenant");
         let keys = Arc::new(TokenKeys::open(dir.path(), config.tokens.lifetime_seconds).expect("a key"));
-        let verifier = Verifier::new(Arc::clone(&keys), tenant, &config.tokens);
+        let issuers = Issuers::new(&[issuer()]).expect("an issuer");
+        let (set, foreign) = foreign();
+        issuers.learn(ISSUER, set.as_bytes(), clock.now()).expect("a set of keys");
+        let verifier = Verifier::new(Arc::clone(&keys), tenant, &config.tokens).with_issuers(issuers);
         let sign_in =
             SignIn::new(Arc::clone(&store), Arc::clone(&keys), tenant, &config.tokens, [1; 16]).expect("a sign-in");
         let all: Vec<Permission> = PERMISSIONS.iter().map(|(permission, _)| *permission).collect();
@@ -77,6 +89,7 @@ impl Desk {
             tenant,
             all,
             reader,
+            foreign,
             dir,
         }
     }
@@ -95,6 +108,26 @@ impl Desk {
             clock,
         })
     }
+}
+
+fn issuer() -> IssuerConfig {
+    IssuerConfig { tenants: vec!["ours".into()], ..IssuerConfig::of(ISSUER, "countermand") }
+}
+
+/// Another issuer's set of keys, and a token by one of them.
+fn foreign() -> (String, String) {
+    let key = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).expect("a key");
+    let (x, y) = key.public_key().as_ref()[1..].split_at(32);
+    let encoded = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
+    let set = json!({ "keys": [{ "kid": "a", "kty": "EC", "crv": "P-256", "x": encoded(x), "y": encoded(y) }] });
+    let header = json!({ "alg": "ES256", "kid": "a", "typ": "JWT" });
+    let claims = json!({
+        "iss": ISSUER, "aud": "countermand", "tid": "ours", "exp": START_SECONDS + i64::from(TOKEN_SECONDS),
+        "scp": "Machine.Read Machine.Isolate", "upn": "ada@example.org",
+    });
+    let signed = format!("{}.{}", encoded(header.to_string().as_bytes()), encoded(claims.to_string().as_bytes()));
+    let signature = key.sign(&SystemRandom::new(), signed.as_bytes()).expect("a signature");
+    (set.to_string(), format!("{signed}.{}", encoded(signature.as_ref())))
 }
 
 /// The token of a new application, got as applications get it.

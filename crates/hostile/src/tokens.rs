@@ -1,5 +1,6 @@
 //! Texts shown as tokens: any text, and real tokens with parts changed. One is taken only if every byte that its
-//! signature speaks of is a byte that we signed, and then it names whom we signed it for.
+//! signature speaks of is a byte that we, or an issuer that we take, have signed, and then it names whom it was signed
+//! for.
 
 use crate::desk::{START_SECONDS, block_on, desk};
 use crate::dice::Dice;
@@ -14,7 +15,7 @@ pub(crate) fn check(bytes: &[u8]) {
     let token = made(&mut dice);
     let now = Timestamp::from_seconds(START_SECONDS);
     let Ok(verified) = block_on(desk.verifier.verify(&token, now)) else { return };
-    let ours = [&desk.all, &desk.reader].into_iter().find(|ours| signed(ours) == signed(&token));
+    let ours = [&desk.all, &desk.reader, &desk.foreign].into_iter().find(|ours| signed(ours) == signed(&token));
     let ours = ours.unwrap_or_else(|| panic!("we never signed this: {token}"));
     assert_eq!(block_on(desk.verifier.verify(ours, now)).expect("ours").caller, verified.caller);
     let later = Timestamp::from_seconds(START_SECONDS + 2_000_000_000);
@@ -28,7 +29,7 @@ fn signed(token: &str) -> Option<&str> {
 
 fn made(dice: &mut Dice<'_>) -> String {
     let desk = desk();
-    let ours = dice.of(&[&desk.all, &desk.reader]);
+    let ours = dice.of(&[&desk.all, &desk.reader, &desk.foreign]);
     let parts: Vec<&str> = ours.split('.').collect();
     let (header, claims, signature) = (parts[0], parts[1], parts[2]);
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
@@ -88,6 +89,12 @@ pub(crate) fn seeds() -> Vec<Vec<u8>> {
         with(&[1, 5, 0, 250, 0], " "),
         vec![0, 5, 1, 20, 1, b'9'],
         [&[0, 6, 45][..], header("none").as_bytes(), &[104], claims.as_bytes()].concat(),
+        vec![2, 4, 0, 0, 0],
+        with(&[2, 2], &header("none")),
+        with(&[2, 3], claims),
+        vec![2, 5, 0, 10, 1, b'x'],
+        with(&[2, 5, 0, 120, 0], " "),
+        vec![2, 7, 0],
         vec![0, 7, 0],
         vec![0, 7, 1],
         vec![0, 7, 2, b'x'],

@@ -55,6 +55,7 @@ targets! {
     ids = "ids",
     api = "api",
     tokens = "tokens",
+    keys = "keys",
     links = "links",
     enrol = "enrol",
     sign_in = "sign-in",

@@ -4,7 +4,7 @@
 //! that is not known, and when they have become old, in no case more than once a minute. If that fails, those known stay.
 
 use super::fetch::Fetcher;
-use super::jwks::{self, PublishedKey};
+use super::jwks::{self, JwksError, PublishedKey};
 use crate::config::IssuerConfig;
 use domain::time::Timestamp;
 use serde::Deserialize;
@@ -29,6 +29,14 @@ impl Issuers {
     /// A CA file that cannot be used.
     pub fn new(configs: &[IssuerConfig]) -> Result<Self, String> {
         configs.iter().map(Issuer::new).collect::<Result<_, _>>().map(Self)
+    }
+
+    /// Takes this set for what an issuer answered at `now`. Returns how many of its keys can be used.
+    ///
+    /// # Errors
+    /// It is no set of keys, and changes nothing. There is no such issuer: then it says that there are none of use.
+    pub fn learn(&self, issuer: &str, set: &[u8], now: Timestamp) -> Result<usize, JwksError> {
+        self.find(issuer).ok_or(JwksError::Empty)?.learn(set, now)
     }
 
     /// The issuer that calls itself so.
@@ -94,13 +102,9 @@ impl Issuer {
 
     async fn refresh(&self, now: Timestamp) {
         let issuer = &self.config.issuer;
-        match self.fetch().await {
-            Ok(keys) => {
-                tracing::info!(issuer, keys = keys.len(), "an issuer's keys were fetched");
-                let mut known = self.known();
-                known.keys = keys.into_iter().map(|(id, key)| (id, Arc::new(key))).collect();
-                known.answered_at = Some(now.as_seconds());
-            }
+        let fetched = self.fetch().await;
+        match fetched.and_then(|set| self.learn(&set, now).map_err(|e| format!("keys: {e}"))) {
+            Ok(keys) => tracing::info!(issuer, keys, "an issuer's keys were fetched"),
             Err(error) => {
                 let kept = self.known().keys.len();
                 tracing::warn!(issuer, kept, error, "an issuer's keys could not be fetched; those known stay");
@@ -108,13 +112,22 @@ impl Issuer {
         }
     }
 
-    async fn fetch(&self) -> Result<HashMap<String, PublishedKey>, String> {
+    fn learn(&self, set: &[u8], now: Timestamp) -> Result<usize, JwksError> {
+        let keys: HashMap<_, _> = jwks::read(set)?.into_iter().map(|(id, key)| (id, Arc::new(key))).collect();
+        let count = keys.len();
+        let mut known = self.known();
+        known.keys = keys;
+        known.answered_at = Some(now.as_seconds());
+        Ok(count)
+    }
+
+    /// The set of keys that the issuer publishes.
+    async fn fetch(&self) -> Result<Vec<u8>, String> {
         let url = match &self.config.jwks_url {
             Some(url) => url.clone(),
             None => self.discover().await?,
         };
-        let bytes = self.fetcher.get(&url).await.map_err(|e| format!("keys: {e}"))?;
-        jwks::read(&bytes).map_err(|e| format!("keys: {e}"))
+        self.fetcher.get(&url).await.map_err(|e| format!("keys: {e}"))
     }
 
     /// Where the issuer says that its keys are (OpenID Connect Discovery 1.0, 4).

@@ -36,6 +36,13 @@ pub struct PublishedKey {
     pub(super) algorithms: &'static [Algorithm],
 }
 
+impl PublishedKey {
+    /// What it may verify.
+    pub fn algorithms(&self) -> &'static [Algorithm] {
+        self.algorithms
+    }
+}
+
 /// Why a set of keys is none.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum JwksError {
