@@ -1,6 +1,7 @@
 //! The API from outside: the real router over a real store, one file per URL. Time is a clock that the test sets, and
 //! what a machine would say is said through the same use cases that its stream calls.
 
+mod conformance;
 mod countermand;
 mod discovery;
 mod fake_issuer;
