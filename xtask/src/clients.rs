@@ -13,7 +13,7 @@ use crate::{foreign, program, workspace};
 const CLIENT_LIMIT: Duration = Duration::from_secs(120);
 
 /// Clients in Python, each a script in `conformance/clients`.
-const PYTHON: [&str; 3] = ["try_msal.py", "try_azure_identity.py", "try_oauthlib.py"];
+const PYTHON: [&str; 4] = ["try_msal.py", "try_azure_identity.py", "try_oauthlib.py", "try_pyjwt.py"];
 
 pub(crate) fn run(args: &[String]) -> anyhow::Result<()> {
     ensure!(args.is_empty(), "usage: cargo xtask clients");

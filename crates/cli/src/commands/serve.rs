@@ -30,6 +30,10 @@ pub struct Serve {
     /// The name or address by which clients and agents reach this server; stands in its certificate.
     #[arg(long, default_value = "localhost")]
     public_name: String,
+    /// The base URL by which clients reach the API, if a proxy or another port stands before it. It is part of every token;
+    /// by default it is made of the public name and the port.
+    #[arg(long, value_name = "URL", value_parser = base_url)]
+    public_url: Option<String>,
     /// A further name or address for the certificate. Repeatable.
     #[arg(long = "name", value_name = "NAME")]
     names: Vec<String>,
@@ -91,7 +95,9 @@ impl Serve {
             data: DataConfig { dir: self.data_dir },
             limits,
             tokens: TokensConfig {
-                public_url: format!("{scheme}://{}", host_port(&self.public_name, self.api_listen.port())),
+                public_url: self
+                    .public_url
+                    .unwrap_or_else(|| format!("{scheme}://{}", host_port(&self.public_name, self.api_listen.port()))),
                 issuers,
                 ..TokensConfig::default()
             },
@@ -105,6 +111,16 @@ impl Serve {
             },
         })
     }
+}
+
+/// A URL that others begin with: of http or https, with a host, without a query, without a slash at the end.
+fn base_url(text: &str) -> Result<String, String> {
+    let url = reqwest::Url::parse(text).map_err(|e| e.to_string())?;
+    let is_bare = url.query().is_none() && url.fragment().is_none() && url.username().is_empty();
+    if !["http", "https"].contains(&url.scheme()) || !url.has_host() || !is_bare {
+        return Err("it must be an http or https URL without credentials, query and fragment".into());
+    }
+    Ok(url.as_str().trim_end_matches('/').to_string())
 }
 
 fn read_issuers(file: &Path) -> anyhow::Result<Vec<IssuerConfig>> {

@@ -8,7 +8,7 @@ use super::error::ApiError;
 use crate::clock::guid;
 use crate::tokens::{ClientCredentials, Issued, SignInError};
 use axum::http::StatusCode;
-use axum::http::header::{AUTHORIZATION, CACHE_CONTROL, HeaderMap, HeaderValue, RETRY_AFTER};
+use axum::http::header::{AUTHORIZATION, CACHE_CONTROL, HeaderMap, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::response::Response;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -190,6 +190,10 @@ pub(super) fn refusal_answer(call: &Call, refusal: &Refusal) -> Response {
         "error_uri": format!("{}/error?code={number}", call.base_url),
     });
     let mut response = answer(refusal.status, &body);
+    if refusal.status == StatusCode::UNAUTHORIZED {
+        // Required where credentials came in a header (RFC 6749, 5.2), and harmless elsewhere.
+        response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Basic realm=\"countermand\""));
+    }
     if let Some(seconds) = refusal.retry_after_seconds {
         response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
     }

@@ -79,6 +79,45 @@ async fn a_token_that_works_for_what_the_application_may_do() {
     }
 }
 
+/// Each resource that clients ask for (wire contract, 5.2 and 11.22), of both versions, with a slash and without.
+#[tokio::test]
+async fn every_resource_of_both_versions() {
+    let rig = rig().await;
+    for resource in [
+        "https://api.securitycenter.microsoft.com",
+        "https://api.securitycenter.windows.com",
+        "https://api.security.microsoft.com",
+        "https://securitycenter.onmicrosoft.com/windowsatpservice",
+        "https://api-gcc.securitycenter.microsoft.us",
+        "https://api-gov.securitycenter.microsoft.us",
+        "fc780465-2017-40d4-a0c5-307022471b92",
+        "https://localhost:8443",
+        BASE,
+    ] {
+        for slash in ["", "/"] {
+            let resource = format!("{resource}{slash}");
+            let scope = format!("{resource}/.default");
+            let qradar = format!("offline_access {scope}");
+            for (path, name, value) in
+                [("token", "resource", &resource), ("v2.0/token", "scope", &scope), ("v2.0/token", "scope", &qradar)]
+            {
+                // Sent beside it by some, and of no meaning where it is not asked for.
+                let beside = if name == "scope" { ("resource", "https://x.example") } else { ("scope", "x y") };
+                let fields = [good(), vec![(name, value.as_str()), beside]].concat();
+                let answer = post(&rig, &format!("/{}/oauth2/{path}", rig.tenant.0), form(&fields)).await;
+                let body = answer.ok(200);
+                assert_eq!(body["expires_in"].is_string(), name == "resource");
+                assert_eq!(body["resource"].as_str(), (name == "resource").then_some(value.as_str()));
+                let token = body["access_token"].as_str().unwrap();
+                rig.call_as(token, Method::GET, "/api/machines", "").await.ok(200);
+            }
+        }
+    }
+    // None at all is for us, and version 1 says so.
+    let body = post(&rig, &format!("/{}/oauth2/token", rig.tenant.0), form(&good())).await.ok(200);
+    assert_eq!(body["resource"], "https://localhost:8443");
+}
+
 #[tokio::test]
 async fn the_path_in_any_case_and_the_credentials_in_a_header() {
     let rig = rig().await;
@@ -112,6 +151,7 @@ async fn wrong_secrets_and_unknown_applications_look_alike() {
         let fields = [("grant_type", "client_credentials"), ("client_id", id), ("client_secret", secret)];
         let answer = post(&rig, &path, form(&fields)).await;
         let description = refused(&answer, 401, "invalid_client", 7_000_215);
+        assert!(answer.header("www-authenticate").starts_with("Basic realm="));
         answers.push(description.split(" Trace ID").next().unwrap().to_string());
     }
     answers.dedup();
