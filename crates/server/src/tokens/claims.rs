@@ -22,6 +22,8 @@ pub(super) struct PermissionClaims<'a> {
     pub(super) roles: &'a str,
     /// What a person delegated: a text with spaces, or a list.
     pub(super) scopes: &'a str,
+    /// Whether an application's token has roles even if it was granted none, as ours do. Others leave the claim out.
+    pub(super) always_roles: bool,
 }
 
 impl Claims {
@@ -73,7 +75,7 @@ impl Claims {
     /// Who calls. A token with scopes is a person's, and what roles it also has are not the application's to use; any
     /// other is an application's.
     pub(super) fn caller(&self, names: PermissionClaims<'_>) -> Result<Caller, TokenError> {
-        let Some(scopes) = self.scopes(names.scopes)? else { return self.application(names.roles) };
+        let Some(scopes) = self.scopes(names.scopes)? else { return self.application(names) };
         let user = match self.text("preferred_username")? {
             Some(user) => user,
             None => self.required_text("upn")?,
@@ -92,7 +94,7 @@ impl Claims {
         }
     }
 
-    fn application(&self, roles: &str) -> Result<Caller, TokenError> {
+    fn application(&self, names: PermissionClaims<'_>) -> Result<Caller, TokenError> {
         let mut id = None;
         for name in ["appid", "azp", "client_id"] {
             id = id.or(self.text(name)?);
@@ -104,7 +106,11 @@ impl Claims {
         if is_person("preferred_username")? || is_person("upn")? {
             return Err(TokenError::Person);
         }
-        let roles = self.texts(roles)?.ok_or(TokenError::Malformed)?;
+        let roles = self.texts(names.roles)?;
+        if names.always_roles && roles.is_none() {
+            return Err(TokenError::Malformed);
+        }
+        let roles = roles.unwrap_or_default();
         caller(id, PermissionType::Application, &roles)
     }
 }
@@ -162,7 +168,7 @@ mod tests {
         serde_json::from_str(text).unwrap()
     }
 
-    const NAMES: PermissionClaims<'static> = PermissionClaims { roles: "roles", scopes: "scp" };
+    const NAMES: PermissionClaims<'static> = PermissionClaims { roles: "roles", scopes: "scp", always_roles: true };
 
     #[test]
     fn a_claim_stands_once() {

@@ -25,7 +25,7 @@ const OWN_ALGORITHMS: &[Algorithm] = &[Algorithm::ES256];
 const LEEWAY_SECONDS: i64 = 60;
 
 /// The claims in which our own tokens say what their bearer may do.
-const OWN_CLAIMS: PermissionClaims<'static> = PermissionClaims { roles: "roles", scopes: "scp" };
+const OWN_CLAIMS: PermissionClaims<'static> = PermissionClaims { roles: "roles", scopes: "scp", always_roles: true };
 
 /// Why a token is refused. For the log; the caller is told only that it was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -249,7 +249,7 @@ fn check_other(issuer: &Issuer, claims: &Claims, key_id: String, now: Timestamp)
     let not_before = claims.number("nbf")?.map_or(i64::MIN, |nbf| nbf.saturating_sub(LEEWAY_SECONDS));
     let times = (not_before, claims.required_number("exp")?.saturating_add(LEEWAY_SECONDS));
     check_times(times, now)?;
-    let names = PermissionClaims { roles: &config.roles_claim, scopes: &config.scopes_claim };
+    let names = PermissionClaims { roles: &config.roles_claim, scopes: &config.scopes_claim, always_roles: false };
     Ok(verified(claims.caller(names)?, config.issuer.clone(), key_id, times))
 }
 
