@@ -96,6 +96,20 @@ pub(crate) fn seeds() -> Vec<Vec<u8>> {
         "aGET /api/machineactions?$filter=machineId%20eq%20'x'&$top=5&$count=true\n".to_string(),
         "rGET /api/machineactions?$filter=status+eq+Pending\n".into(),
         "rGET /api/machineactions?%24filter=type eq 'Isolate'&$skip=1\n".into(),
+        "rGET /api/machineactions?$filter=not(id+in+('x',null))and+contains(requestorComment,'w')+or+scope+ne+null&\
+         $orderby=status+desc,cancellationComment,computerDnsName&$count=true&$select=id,status\n"
+            .into(),
+        "rGET /api/machineactions?$filter=lastUpdateDateTimeUtc+gt+2026-09-21T14:13:20.0000001Z&$orderby=\
+         lastUpdateDateTimeUtc+asc&$skip=0&$top=2\n"
+            .into(),
+        // After the second action, by when it was requested.
+        "rGET /api/machineactions?$skiptoken=eyJrZXlzIjpbeyJUaW1lIjoxNzkwMDAwMDAwMDAwMDAwMH1dLCJpZCI6eyJBY3Rpb24iOi\
+         IwMDAwMDAwMC0wMDAwLTAwMDAtMDAwMC0wMDAwMDAwMDAwMDAifX0&$top=3\n"
+            .into(),
+        "rGET /api/machineactions/$count?$filter=errorHResult+lt+0\n".into(),
+        "rGET /api/machines?$filter=startswith(computerDnsName,'h')+and+healthStatus+eq+'Active'&$orderby=healthStatus,\
+         lastIpAddress+desc&$select=id\n"
+            .into(),
         format!("rGET /api/machineactions/{done}\n"),
         format!("rGET /api/v1.0/machineActions/{done}/GetLiveResponseResultDownloadLink(index=0)\n"),
         format!("aPOST /api/machineactions/{granted}/cancel\n{{\"Comment\":\"why\"}}"),

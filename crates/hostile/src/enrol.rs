@@ -81,7 +81,7 @@ async fn sent(link: &AgentLink, body: Vec<u8>) -> Option<EnrolAnswer> {
 }
 
 async fn names(store: &dyn Store) -> Vec<String> {
-    let query = MachineQuery { limit: 10, ..MachineQuery::default() };
+    let query = MachineQuery::all(10);
     store.machines(&query).await.expect("the store answers").into_iter().map(|machine| machine.name).collect()
 }
 

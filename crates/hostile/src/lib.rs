@@ -18,6 +18,7 @@ mod journal;
 mod keys;
 mod links;
 mod memory_disk;
+mod odata;
 mod rows;
 mod scenario;
 mod sign_in;
@@ -43,7 +44,7 @@ pub struct Target {
 }
 
 /// Every door.
-pub static TARGETS: [Target; 14] = [
+pub static TARGETS: [Target; 15] = [
     Target { name: "frames", check: frames::check, seeds: frames::seeds, cost: 1 },
     Target { name: "hello", check: hello::check, seeds: hello::seeds, cost: 4 },
     Target { name: "talk", check: talk::check, seeds: talk::seeds, cost: 20 },
@@ -51,6 +52,7 @@ pub static TARGETS: [Target; 14] = [
     Target { name: "worker", check: worker::check, seeds: worker::seeds, cost: 2 },
     Target { name: "journal", check: journal::check, seeds: journal::seeds, cost: 2 },
     Target { name: "bodies", check: bodies::check, seeds: bodies::seeds, cost: 1 },
+    Target { name: "odata", check: odata::check, seeds: odata::seeds, cost: 1 },
     Target { name: "ids", check: ids::check, seeds: ids::seeds, cost: 1 },
     Target { name: "api", check: api::check, seeds: api::seeds, cost: 4 },
     Target { name: "tokens", check: tokens::check, seeds: tokens::seeds, cost: 4 },

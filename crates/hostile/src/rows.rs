@@ -4,7 +4,8 @@ use domain::action::Action;
 use domain::history::StoredLine;
 use domain::ids::MachineId;
 use domain::machine::Machine;
-use store::{ActionQuery, Store};
+use store::query::Value;
+use store::{ActionField, ActionQuery, Filter, Store};
 
 /// More than any input makes.
 const ACTIONS_MAX: u32 = 100_000;
@@ -18,7 +19,8 @@ pub(crate) struct Rows {
 
 impl Rows {
     pub(crate) async fn of(store: &dyn Store, machine: MachineId) -> Self {
-        let query = ActionQuery { machine: Some(machine), limit: ACTIONS_MAX, ..ActionQuery::default() };
+        let filter = Filter::is(ActionField::Machine, Value::Machine(machine));
+        let query = ActionQuery::of(filter, ACTIONS_MAX);
         let mut actions = vec![];
         for action in store.actions(&query).await.expect("the store answers") {
             let lines = store.history(action.id).await.expect("the store answers");

@@ -52,6 +52,7 @@ targets! {
     worker = "worker",
     journal = "journal",
     bodies = "bodies",
+    odata = "odata",
     ids = "ids",
     api = "api",
     tokens = "tokens",

@@ -24,7 +24,8 @@ pub use enrolment::{Enrolled, MACHINE_NAME_BYTES_MAX, Returning};
 pub use library::{LIBRARY_FILE_BYTES_MAX, NewLibraryFile};
 use std::sync::Arc;
 use std::time::Duration;
-pub use store::{ActionQuery, LibraryFile, MachineQuery, TagIs};
+pub use store::query::{Comparison, ElementMatch, Field, Form, Key, Order, Position, Query, TextMatch, Value};
+pub use store::{ActionField, ActionQuery, ActionRow, Filter, LibraryFile, MachineField, MachineQuery};
 use store::{Committed, Inserted, Store, StoreError, Tagged};
 
 /// How often a decision is made anew because the action moved meanwhile. Each time somebody else got on, so this is
@@ -273,10 +274,16 @@ impl Actions {
         Ok(report.and_then(|report| report.artifact.clone()))
     }
 
-    /// Actions that match, newest first.
+    /// Actions that match, in the order that is asked for.
     pub async fn actions(&self, caller: &Caller, query: &ActionQuery) -> Result<Vec<Action>, ActionError> {
         authorise(caller, Operation::Read)?;
         Ok(self.store.actions(query).await?)
+    }
+
+    /// How many actions pass.
+    pub async fn count_actions(&self, caller: &Caller, filter: &Filter<ActionField>) -> Result<u64, ActionError> {
+        authorise(caller, Operation::Read)?;
+        Ok(self.store.count_actions(filter).await?)
     }
 
     /// The history of an action.
@@ -302,7 +309,7 @@ impl Actions {
         self.find_machine(id_or_name).await
     }
 
-    /// Machines that match, by name.
+    /// Machines that match, in the order that is asked for.
     pub async fn machines(&self, caller: &Caller, query: &MachineQuery) -> Result<Vec<Machine>, ActionError> {
         authorise(caller, Operation::Read)?;
         Ok(self.store.machines(query).await?)
@@ -316,6 +323,12 @@ impl Actions {
             Tagged::TooMany => Err(ActionError::Invalid(format!("a machine has at most {TAGS_MAX} tags"))),
             Tagged::NoMachine => Err(ActionError::NotFound(format!("Machine {machine}"))),
         }
+    }
+
+    /// How many machines pass.
+    pub async fn count_machines(&self, caller: &Caller, filter: &Filter<MachineField>) -> Result<u64, ActionError> {
+        authorise(caller, Operation::Read)?;
+        Ok(self.store.count_machines(filter).await?)
     }
 
     /// The name of a machine, for showing an action; none if it is gone.
@@ -393,7 +406,7 @@ impl Actions {
         let found = match MachineId::parse(id_or_name) {
             Some(id) => self.store.machine(id).await?,
             None => {
-                let query = MachineQuery { name: Some(id_or_name.into()), limit: 2, ..MachineQuery::default() };
+                let query = MachineQuery::named(id_or_name, 2);
                 let mut found = self.store.machines(&query).await?;
                 if found.len() > 1 {
                     // A host that was installed anew keeps its old record: which one is meant is not ours to guess.

@@ -12,7 +12,8 @@ use std::fmt::Write as _;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::Path;
 use std::sync::Arc;
-use store::{Application, EnrolToken, MachineQuery, SqliteConfig, SqliteStore, Store};
+use store::query::Value;
+use store::{Application, EnrolToken, Filter, MachineField, MachineQuery, SqliteConfig, SqliteStore, Store};
 
 /// The data file's name in the data directory.
 const STORE_FILE: &str = "countermand.db";
@@ -116,8 +117,8 @@ fn ensure_life(life_seconds: i64) -> anyhow::Result<()> {
 
 async fn find_machine(store: &dyn Store, id_or_name: &str) -> anyhow::Result<Machine> {
     let query = match MachineId::parse(id_or_name) {
-        Some(id) => MachineQuery { id: Some(id), limit: 2, ..MachineQuery::default() },
-        None => MachineQuery { name: Some(id_or_name.into()), limit: 2, ..MachineQuery::default() },
+        Some(id) => MachineQuery::of(Filter::is(MachineField::Id, Value::Machine(id)), 2),
+        None => MachineQuery::named(id_or_name, 2),
     };
     let mut found = store.machines(&query).await?;
     // Which one is meant is not ours to guess.

@@ -7,6 +7,7 @@
 
 mod audit;
 mod memory;
+pub mod query;
 mod sql;
 mod sqlite;
 mod stamp;
@@ -19,8 +20,8 @@ use domain::ids::{ActionId, Digest, Epoch, MachineId};
 use domain::machine::{Machine, TagChange, Told};
 use domain::permission::Permission;
 use domain::time::Timestamp;
-use domain::{Kind, Stage};
 pub use memory::MemoryStore;
+pub use query::{ActionField, ActionQuery, ActionRow, Filter, MachineField, MachineQuery};
 pub use sqlite::{SqliteConfig, SqliteStore};
 pub use stamp::Stored;
 
@@ -48,8 +49,11 @@ pub trait Store: Send + Sync {
     /// One action.
     async fn action(&self, id: ActionId) -> Result<Option<Action>, StoreError>;
 
-    /// Actions that match, newest first: in the reverse of the order in which they came on record.
+    /// Actions that match, in the order that is asked for. Refused: a query that makes no sense.
     async fn actions(&self, query: &ActionQuery) -> Result<Vec<Action>, StoreError>;
+
+    /// How many actions pass.
+    async fn count_actions(&self, filter: &Filter<ActionField>) -> Result<u64, StoreError>;
 
     /// The actions of a machine that are not final, in the order of the requests (time, then id), which is the order in
     /// which those of one resource class can be granted.
@@ -77,11 +81,14 @@ pub trait Store: Send + Sync {
     /// One machine.
     async fn machine(&self, id: MachineId) -> Result<Option<Machine>, StoreError>;
 
-    /// Machines that match, by name.
+    /// Machines that match, in the order that is asked for. Refused: a query that makes no sense.
     async fn machines(&self, query: &MachineQuery) -> Result<Vec<Machine>, StoreError>;
 
     /// Changes a machine's tags, as [`Machine::tags_after`] has it.
     async fn tag(&self, machine: MachineId, change: &TagChange) -> Result<Tagged, StoreError>;
+
+    /// How many machines pass.
+    async fn count_machines(&self, filter: &Filter<MachineField>) -> Result<u64, StoreError>;
 
     /// Opens a session: bumps the machine's session number and keeps what it told. `None` if there is no such machine
     /// of this incarnation, or if `after` is no longer its newest session.
@@ -214,45 +221,6 @@ pub enum LibraryPut {
     Stored,
     /// There is a file of that name, and it was not to be replaced.
     Exists,
-}
-
-/// Which actions to list.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ActionQuery {
-    /// Only this one.
-    pub id: Option<ActionId>,
-    /// Only of this machine.
-    pub machine: Option<MachineId>,
-    /// Only of this kind.
-    pub kind: Option<Kind>,
-    /// Only in one of these stages; empty: all.
-    pub stages: Vec<Stage>,
-    /// At most so many.
-    pub limit: u32,
-}
-
-/// Which machines to list.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct MachineQuery {
-    /// Only this one.
-    pub id: Option<MachineId>,
-    /// Only of this name, without regard to case.
-    pub name: Option<String>,
-    /// Only with this last address, as it was told.
-    pub address: Option<String>,
-    /// Only with such a tag.
-    pub tag: Option<TagIs>,
-    /// At most so many.
-    pub limit: u32,
-}
-
-/// Which tag a machine is to have.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum TagIs {
-    /// This one.
-    Exactly(String),
-    /// One that begins so.
-    StartingWith(String),
 }
 
 /// A token that lets a machine enrol. The secret itself is never stored.

@@ -14,8 +14,8 @@ mod machines;
 mod tables;
 
 use crate::{
-    ActionQuery, Application, Committed, EnrolToken, Enrolled, Inserted, LibraryFile, LibraryPut, MachineQuery,
-    Reenrolment, Store, StoreError, Tagged,
+    ActionField, ActionQuery, Application, Committed, EnrolToken, Enrolled, Filter, Inserted, LibraryFile, LibraryPut,
+    MachineField, MachineQuery, Reenrolment, Store, StoreError, Tagged,
 };
 use async_trait::async_trait;
 use domain::action::Action;
@@ -65,7 +65,13 @@ impl Store for MemoryStore {
     }
 
     async fn actions(&self, query: &ActionQuery) -> Result<Vec<Action>, StoreError> {
+        query.check()?;
         Ok(self.tables()?.listed(query))
+    }
+
+    async fn count_actions(&self, filter: &Filter<ActionField>) -> Result<u64, StoreError> {
+        filter.check()?;
+        Ok(self.tables()?.count_listed(filter))
     }
 
     async fn live_actions(&self, machine: MachineId) -> Result<Vec<Action>, StoreError> {
@@ -97,11 +103,17 @@ impl Store for MemoryStore {
     }
 
     async fn machines(&self, query: &MachineQuery) -> Result<Vec<Machine>, StoreError> {
+        query.check()?;
         Ok(self.tables()?.machines_listed(query))
     }
 
     async fn tag(&self, machine: MachineId, change: &TagChange) -> Result<Tagged, StoreError> {
         Ok(self.tables()?.tag(machine, change))
+    }
+
+    async fn count_machines(&self, filter: &Filter<MachineField>) -> Result<u64, StoreError> {
+        filter.check()?;
+        Ok(self.tables()?.count_machines(filter))
     }
 
     async fn open_session(

@@ -16,12 +16,13 @@ mod machines;
 mod open;
 #[cfg(test)]
 mod plans;
+mod query;
 mod readers;
 mod writer;
 
 use crate::{
-    ActionQuery, Application, Committed, EnrolToken, Enrolled, Inserted, LibraryFile, LibraryPut, MachineQuery,
-    Reenrolment, Store, StoreError, Tagged,
+    ActionField, ActionQuery, Application, Committed, EnrolToken, Enrolled, Filter, Inserted, LibraryFile, LibraryPut,
+    MachineField, MachineQuery, Reenrolment, Store, StoreError, Tagged,
 };
 use async_trait::async_trait;
 use checkpoint::Checkpointer;
@@ -80,8 +81,15 @@ impl Store for SqliteStore {
     }
 
     async fn actions(&self, query: &ActionQuery) -> Result<Vec<Action>, StoreError> {
+        query.check()?;
         let query = query.clone();
         self.readers.read(move |connection| listing::actions(connection, &query)).await
+    }
+
+    async fn count_actions(&self, filter: &Filter<ActionField>) -> Result<u64, StoreError> {
+        filter.check()?;
+        let filter = filter.clone();
+        self.readers.read(move |connection| listing::count_actions(connection, &filter)).await
     }
 
     async fn live_actions(&self, machine: MachineId) -> Result<Vec<Action>, StoreError> {
@@ -115,8 +123,15 @@ impl Store for SqliteStore {
     }
 
     async fn machines(&self, query: &MachineQuery) -> Result<Vec<Machine>, StoreError> {
+        query.check()?;
         let query = query.clone();
-        self.readers.read(move |connection| machines::machines(connection, &query)).await
+        self.readers.read(move |connection| listing::machines(connection, &query)).await
+    }
+
+    async fn count_machines(&self, filter: &Filter<MachineField>) -> Result<u64, StoreError> {
+        filter.check()?;
+        let filter = filter.clone();
+        self.readers.read(move |connection| listing::count_machines(connection, &filter)).await
     }
 
     async fn tag(&self, machine: MachineId, change: &TagChange) -> Result<Tagged, StoreError> {

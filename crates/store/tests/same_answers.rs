@@ -11,15 +11,16 @@ use domain::decide::{Change, Decision, Event, Needs, decide};
 use domain::history::{Line, Source};
 use domain::ids::{Digest, Epoch, JournalId, MachineId};
 use domain::kind::ResourceClass;
-use domain::lifecycle::STAGES;
+use domain::lifecycle::{STAGES, Stage};
 use domain::machine::{Machine, TagChange, Told};
 use domain::permission::Permission;
 use domain::testimony::{Ending, Testimony};
 use domain::time::Timestamp;
 use std::fmt::Debug;
+use store::query::Value;
 use store::{
-    ActionQuery, Application, EnrolToken, Enrolled, LibraryFile, MachineQuery, MemoryStore, Reenrolment, SqliteConfig,
-    SqliteStore, Store, StoreError,
+    ActionField, ActionQuery, Application, EnrolToken, Enrolled, Filter, LibraryFile, MachineQuery, MemoryStore,
+    Reenrolment, SqliteConfig, SqliteStore, Store, StoreError,
 };
 use uuid::Uuid;
 use world::{START, action_id, isolate, run};
@@ -224,7 +225,8 @@ async fn everything(store: &dyn Store) -> String {
         seen.push(answered("history", id, store.history(id).await));
     }
     for stages in [vec![], STAGES[..3].to_vec(), STAGES[3..].to_vec()] {
-        let query = ActionQuery { stages, limit: 5, ..ActionQuery::default() };
+        let filter = if stages.is_empty() { Filter::Known(true) } else { among(stages) };
+        let query = ActionQuery::of(filter, 5);
         seen.push(answered("actions", &query, store.actions(&query).await));
     }
     for number in 0..MACHINES {
@@ -232,7 +234,7 @@ async fn everything(store: &dyn Store) -> String {
         seen.push(answered("machine", id, store.machine(id).await));
         seen.push(answered("live_actions", id, store.live_actions(id).await));
     }
-    let machines = MachineQuery { limit: 5, ..MachineQuery::default() };
+    let machines = MachineQuery::all(5);
     seen.push(answered("machines", "", store.machines(&machines).await));
     seen.push(answered("machines_with_live", "", sorted(store.machines_with_live_actions().await)));
     let far = START.plus_seconds(1_000_000);
@@ -270,6 +272,10 @@ fn sorted<T: Ord>(found: Result<Vec<T>, StoreError>) -> Result<Vec<T>, StoreErro
         found.sort();
         found
     })
+}
+
+fn among(stages: Vec<Stage>) -> Filter<ActionField> {
+    Filter::OneOf(ActionField::Stage, stages.into_iter().map(Value::Stage).collect())
 }
 
 fn lines(dice: &mut Dice) -> Vec<Line> {

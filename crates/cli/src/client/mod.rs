@@ -226,7 +226,10 @@ impl Client {
         top: usize,
     ) -> Result<Answer<Vec<T>>> {
         let mut url = self.http.base().join(segments)?;
-        url.query_pairs_mut().append_pair("$top", &top.min(PAGE_ITEMS_MAX).to_string());
+        // Who asks for more than a page asks for everything, and stops following links when there is enough.
+        if top <= PAGE_ITEMS_MAX {
+            url.query_pairs_mut().append_pair("$top", &top.to_string());
+        }
         if let Some(filter) = filter {
             url.query_pairs_mut().append_pair("$filter", &filter);
         }

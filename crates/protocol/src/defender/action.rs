@@ -128,10 +128,7 @@ impl MachineAction {
             error_h_result: hresult(action.stage()),
             scope: action.body.scope().map(|scope| scope_word(scope).into()),
             external_id: action.request.external_id.clone(),
-            request_source: match action.request.source {
-                RequestSource::PublicApi => "PublicApi".into(),
-                RequestSource::Portal => "Portal".into(),
-            },
+            request_source: source_word(action.request.source).into(),
             related_file_info: None,
             commands: commands(action),
             troubleshoot_info: troubleshoot_info(action),
@@ -151,19 +148,6 @@ pub fn status_word(stage: Stage) -> &'static str {
     }
 }
 
-/// The stages behind a wire word; none for an unknown one.
-pub fn stages_of(status: &str) -> Option<&'static [Stage]> {
-    Some(match status {
-        "Pending" => &[Stage::Pending],
-        "InProgress" => &[Stage::Granted, Stage::Stopping],
-        "Succeeded" => &[Stage::Succeeded],
-        "Failed" => &[Stage::Failed],
-        "TimeOut" => &[Stage::TimedOut],
-        "Cancelled" => &[Stage::Cancelled],
-        _ => return None,
-    })
-}
-
 /// The wire's word for a scope.
 pub fn scope_word(scope: Scope) -> &'static str {
     match scope {
@@ -173,7 +157,16 @@ pub fn scope_word(scope: Scope) -> &'static str {
     }
 }
 
-fn hresult(stage: Stage) -> i32 {
+/// The wire's word for a door.
+pub fn source_word(source: RequestSource) -> &'static str {
+    match source {
+        RequestSource::PublicApi => "PublicApi",
+        RequestSource::Portal => "Portal",
+    }
+}
+
+/// The HRESULT that goes with a stage.
+pub fn hresult(stage: Stage) -> i32 {
     match stage {
         Stage::Pending | Stage::Granted | Stage::Stopping | Stage::Succeeded => 0,
         Stage::Failed => HRESULT_FAIL,

@@ -1,5 +1,6 @@
 //! The error envelope: `{"error":{"code","message","target"}}`, compact, on every error there is. Kibana's connector
-//! reads `error.code` without looking whether it is there.
+//! reads `error.code` without looking whether it is there. A query that is not understood is told with an empty code,
+//! with `details`, and without `target`, as recorded (MicrosoftDocs/microsoft-365-docs issue 12682).
 
 use serde::{Deserialize, Serialize};
 
@@ -18,7 +19,11 @@ pub struct ErrorBody {
     /// For people; may change.
     pub message: String,
     /// The id of this response, for whoever looks for it in the logs.
-    pub target: String,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub target: Option<String>,
+    /// Only of a query that is not understood, and empty there.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub details: Option<Vec<String>>,
 }
 
 /// The codes we use, each with the status that documents and clients expect with it.
@@ -42,7 +47,7 @@ pub enum Code {
     ClientVersionNotSupported,
     /// 400: one of its kind is active.
     ActiveRequestAlreadyExists,
-    /// 400: a query that is not understood.
+    /// 400: a query that is not understood. The word stands in documents; what is sent is an empty one.
     ODataError,
     /// 401.
     Unauthorized,

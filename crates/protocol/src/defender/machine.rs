@@ -116,7 +116,13 @@ pub struct LogonUser {
 }
 
 /// A machine not heard of for longer than this is Inactive, in seconds: Defender's seven days.
-const INACTIVE_SECONDS: i64 = 7 * 86_400;
+pub const INACTIVE_SECONDS: i64 = 7 * 86_400;
+
+/// The health of a machine that is heard of.
+pub const ACTIVE: &str = "Active";
+
+/// The health of one that is not.
+pub const INACTIVE: &str = "Inactive";
 
 impl MachineEntity {
     /// The entity of a machine, at `now`.
@@ -135,7 +141,7 @@ impl MachineEntity {
             last_external_ip_address: None,
             agent_version: machine.told.agent_version.clone(),
             os_build: None,
-            health_status: if active { "Active" } else { "Inactive" }.into(),
+            health_status: if active { ACTIVE } else { INACTIVE }.into(),
             device_value: "Normal".into(),
             rbac_group_id: 0,
             rbac_group_name: None,

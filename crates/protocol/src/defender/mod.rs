@@ -5,6 +5,7 @@ pub mod error;
 pub mod extension;
 pub mod library;
 pub mod machine;
+pub mod odata;
 pub mod request;
 pub mod time;
 

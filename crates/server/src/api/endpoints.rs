@@ -45,19 +45,21 @@ pub(super) enum Access {
 
 /// The endpoints.
 #[rustfmt::skip]
-static ENDPOINTS: [Endpoint; 37] = {
+static ENDPOINTS: [Endpoint; 40] = {
     use {Access::{For, Open, Token}, Limit::{LiveResponse, Standard}, Operation::{Cancel, Investigate, Library, LogonUsers, PackageLink, Read, Request, ResultLink, Tag}};
     const GET: Method = Method::GET;
     const POST: Method = Method::POST;
     const DELETE: Method = Method::DELETE;
     [
         row(GET,    "/api/machineactions",                    For(Read),                        Standard,     |c| Box::pin(list_actions::list_actions(c))),
+        row(GET,    "/api/machineactions/$count",             For(Read),                        Standard,     |c| Box::pin(list_actions::count_actions(c))),
         row(GET,    "/api/machineactions/{id}",               For(Read),                        Standard,     |c| Box::pin(get_action::get_action(c))),
         row(POST,   "/api/machineactions/{id}/cancel",        For(Cancel),                      Standard,     |c| Box::pin(cancel_action::cancel_action(c))),
         row(GET,    "/api/machineactions/{id}/GetLiveResponseResultDownloadLink(index={n})",
                                                               For(ResultLink),                  Standard,     |c| Box::pin(download_link::download_link(c))),
         row(GET,    "/api/machineactions/{id}/getPackageUri", For(PackageLink),                 Standard,     |c| Box::pin(package_link::package_link(c))),
         row(GET,    "/api/machines",                          For(Read),                        Standard,     |c| Box::pin(list_machines::list_machines(c))),
+        row(GET,    "/api/machines/$count",                   For(Read),                        Standard,     |c| Box::pin(list_machines::count_machines(c))),
         // Before the machine that would have such a name.
         row(GET,    "/api/machines/findbyip(ip='{ip}',timestamp={timestamp})",
                                                               For(Read),                        Standard,     |c| Box::pin(find_by_ip::find_by_ip(c))),
@@ -90,6 +92,7 @@ static ENDPOINTS: [Endpoint; 37] = {
         row(POST,   "/api/libraryfiles",                      For(Library),                     Standard,     |c| Box::pin(upload_library_file::upload_library_file(c))),
         row(DELETE, "/api/libraryfiles/{name}",               For(Library),                     Standard,     |c| Box::pin(delete_library_file::delete_library_file(c))),
         row(GET,    "/api/alerts",                            Token,                            Standard,     |c| Box::pin(alerts::alerts(c))),
+        row(GET,    "/api/alerts/$count",                     Token,                            Standard,     |c| Box::pin(alerts::count_alerts(c))),
         row(GET,    "/api/countermand/actions/{id}",          For(Read),                        Standard,     |c| Box::pin(explain::explain(c))),
         row(GET,    "/api/countermand/actions/{id}/history",  For(Read),                        Standard,     |c| Box::pin(history::history(c))),
         row(GET,    download::PATH,                           Open,                             Standard,     |c| Box::pin(download::download(c))),

@@ -5,13 +5,16 @@ use super::answer;
 use crate::actions::{ActionError, Lacking};
 use crate::clock::{SystemClock, guid};
 use axum::http::StatusCode;
-use axum::http::header::{HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
+use axum::http::header::{HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::response::{IntoResponse, Response};
 use domain::machine::Incapable;
 use domain::permission::{Operation, PermissionType};
 use protocol::defender::action::status_word;
 use protocol::defender::error::{Code, Envelope, ErrorBody};
 use protocol::defender::request::BodyError;
+
+/// The header in which the id of a response stands too: the only place for it where the body has none.
+const CORRELATION_ID: &str = "mise-correlation-id";
 
 /// How long to wait when the store does not answer, in seconds.
 const STORE_RETRY_AFTER_SECONDS: u64 = 5;
@@ -74,6 +77,11 @@ impl ApiError {
         Self::new(Code::NotFound, "No HTTP resource was found that matches the request URI.")
     }
 
+    /// The query options cannot be followed.
+    pub(super) fn query(why: impl std::fmt::Display) -> Self {
+        Self::new(Code::ODataError, format!("The query specified in the URI is not valid. {why}"))
+    }
+
     /// Something broke that the caller can do nothing about.
     pub(super) fn internal(cause: impl std::fmt::Display) -> Self {
         Self::new(Code::InternalServerError, "An internal error occurred. Try again later.").because(cause)
@@ -122,6 +130,17 @@ impl From<BodyError> for ApiError {
     }
 }
 
+impl ApiError {
+    /// What the caller is shown. What is wrong with a query is said in a form of its own, as recorded.
+    fn body(&self, code: String, target: &str) -> ErrorBody {
+        let message = self.message.clone();
+        match self.code {
+            Code::ODataError => ErrorBody { code: String::new(), message, target: None, details: Some(vec![]) },
+            _ => ErrorBody { code, message, target: Some(target.into()), details: None },
+        }
+    }
+}
+
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let target = guid(&SystemClock).to_string();
@@ -132,8 +151,10 @@ impl IntoResponse for ApiError {
             tracing::info!(target_id = target, code, cause, said = self.message, "a request was refused");
         }
         let status = StatusCode::from_u16(self.code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        let body = Envelope { error: ErrorBody { code, message: self.message, target } };
-        let mut response = answer::json(status, &body);
+        let mut response = answer::json(status, &Envelope { error: self.body(code, &target) });
+        if let Ok(id) = HeaderValue::try_from(target) {
+            response.headers_mut().insert(HeaderName::from_static(CORRELATION_ID), id);
+        }
         if let Some(seconds) = self.retry_after_seconds {
             response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
         }

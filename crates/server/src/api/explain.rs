@@ -4,7 +4,7 @@ use super::answer;
 use super::call::Call;
 use super::error::ApiError;
 use super::query::TOP_MAX;
-use crate::actions::ActionQuery;
+use crate::actions::{ActionField, ActionQuery, Filter, Value};
 use axum::http::StatusCode;
 use axum::response::Response;
 use domain::action::{Action, CancelOutcome, State, TimedOutWhy};
@@ -45,12 +45,12 @@ pub(super) async fn explain(call: &mut Call) -> Result<Response, ApiError> {
 
 /// The oldest live action of the same machine that needs the same thing and was requested earlier.
 async fn ahead_of(call: &Call, action: &Action) -> Result<Option<Action>, ApiError> {
-    let query = ActionQuery {
-        machine: Some(action.machine),
-        stages: vec![Stage::Pending, Stage::Granted, Stage::Stopping],
-        limit: TOP_MAX,
-        ..ActionQuery::default()
-    };
+    let live = [Stage::Pending, Stage::Granted, Stage::Stopping].map(Value::Stage).to_vec();
+    let filter = Filter::All(vec![
+        Filter::is(ActionField::Machine, Value::Machine(action.machine)),
+        Filter::OneOf(ActionField::Stage, live),
+    ]);
+    let query = ActionQuery::of(filter, TOP_MAX);
     let live = call.state.actions.actions(&call.caller, &query).await?;
     let order = |action: &Action| (action.created_at, action.id);
     let earlier = |other: &Action| other.kind().class() == action.kind().class() && order(other) < order(action);

@@ -4,7 +4,7 @@ use super::call::Call;
 use super::error::ApiError;
 use super::list_machines::answer_with;
 use super::query::TOP_MAX;
-use crate::actions::MachineQuery;
+use crate::actions::{Filter, MachineField, MachineQuery, Value};
 use axum::response::Response;
 use domain::machine::Machine;
 use domain::time::Timestamp;
@@ -28,8 +28,8 @@ pub(super) async fn find_by_ip(call: &mut Call) -> Result<Response, ApiError> {
     if at < call.now.plus_seconds(-OLDEST_SECONDS) {
         return Err(ApiError::new(Code::InvalidInput, "The given timestamp must be in the past 30 days."));
     }
-    let query =
-        MachineQuery { address: Some(ip.to_canonical().to_string()), limit: TOP_MAX, ..MachineQuery::default() };
+    let filter = Filter::is(MachineField::LastAddress, Value::Text(ip.to_canonical().to_string()));
+    let query = MachineQuery::of(filter, TOP_MAX);
     let mut found = call.state.actions.machines(&call.caller, &query).await?;
     found.retain(|machine| was_there(machine, at));
     Ok(answer_with(call, &found, None))

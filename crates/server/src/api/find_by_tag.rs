@@ -5,7 +5,7 @@ use super::call::Call;
 use super::error::ApiError;
 use super::list_machines::answer_with;
 use super::query::TOP_MAX;
-use crate::actions::{MachineQuery, TagIs};
+use crate::actions::{ElementMatch, Filter, MachineField, MachineQuery};
 use axum::response::Response;
 use protocol::defender::error::Code;
 
@@ -22,12 +22,12 @@ pub(super) async fn find_by_tag(call: &mut Call) -> Result<Response, ApiError> {
     let Some(tag) = (if call.params.is_empty() { Some(tag.to_string()) } else { literal(tag) }) else {
         return Err(ApiError::new(Code::InvalidInput, "The given tag is not a text between single quotes."));
     };
-    let tag = match given(1, "useStartsWithFilter").map(str::to_ascii_lowercase).as_deref() {
-        None | Some("false") => TagIs::Exactly(tag),
-        Some("true") => TagIs::StartingWith(tag),
+    let how = match given(1, "useStartsWithFilter").map(str::to_ascii_lowercase).as_deref() {
+        None | Some("false") => ElementMatch::Is,
+        Some("true") => ElementMatch::StartsWith,
         Some(_) => return Err(ApiError::new(Code::InvalidInput, "useStartsWithFilter must be true or false.")),
     };
-    let query = MachineQuery { tag: Some(tag), limit: TOP_MAX, ..MachineQuery::default() };
+    let query = MachineQuery::of(Filter::Element(MachineField::Tags, how, tag), TOP_MAX);
     let found = call.state.actions.machines(&call.caller, &query).await?;
     Ok(answer_with(call, &found, None))
 }

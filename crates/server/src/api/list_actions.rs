@@ -4,25 +4,27 @@ use super::answer;
 use super::call::Call;
 use super::create::ACTIONS;
 use super::error::ApiError;
-use super::query::{self, Options, TOP_MAX};
-use crate::actions::ActionQuery;
+use super::query::actions::properties;
+use super::query::{Options, Page};
+use crate::actions::ActionRow;
 use axum::response::Response;
-use domain::ids::{ActionId, MachineId};
-use domain::kind::Kind;
-use protocol::defender::action::{MachineAction, stages_of};
+use domain::ids::MachineId;
+use protocol::defender::action::MachineAction;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
-/// Actions, newest first. A filter that matches nothing is an empty list.
+/// Actions, newest first if nothing else is asked for. A filter that matches nothing is an empty list.
 pub(super) async fn list_actions(call: &mut Call) -> Result<Response, ApiError> {
-    let options = query::options(&call.query)?;
+    let (options, properties) = (Options::read(&call.query, &[])?, properties());
+    let page = Page::of(call, &options);
+    let (query, selected) = (options.query(&properties, page.limit())?, options.selected(&properties)?);
     let actions = &call.state.actions;
-    let mut found = match selection(&options)? {
-        Some(query) => actions.actions(&call.caller, &query).await?,
-        None => vec![],
+    let count = match options.count {
+        true => Some(actions.count_actions(&call.caller, &query.filter).await?),
+        false => None,
     };
-    let count = options.count.then_some(found.len() as u64);
-    found.truncate(options.top as usize);
+    let mut found = actions.actions(&call.caller, &query).await?;
+    let more = page.cut(&mut found);
     let mut names: HashMap<MachineId, Option<String>> = HashMap::new();
     let mut items = Vec::with_capacity(found.len());
     for action in &found {
@@ -32,33 +34,18 @@ pub(super) async fn list_actions(call: &mut Call) -> Result<Response, ApiError> 
         };
         items.push(MachineAction::of(action, name.as_deref()));
     }
-    Ok(answer::collection(&call.base_url, ACTIONS, items, count))
+    let last = found.last().filter(|_| more).map(|action| {
+        let machine_name = names.get(&action.machine).and_then(Option::as_deref).unwrap_or_default();
+        query.position(ActionRow { action, machine_name })
+    });
+    let next = last.map(|place| page.next_link(call, "/api/machineactions", &options, &place));
+    let mut answer = answer::page(&call.base_url, ACTIONS, items, selected.as_deref(), (count, next));
+    page.confirm(&mut answer);
+    Ok(answer)
 }
 
-/// Which actions are asked for; `None`: a value that none can have.
-fn selection(options: &Options) -> Result<Option<ActionQuery>, ApiError> {
-    // How many match is more than how many are shown.
-    let limit = if options.count { TOP_MAX } else { options.top };
-    let mut query = ActionQuery { limit, ..ActionQuery::default() };
-    let Some((property, value)) = &options.filter else { return Ok(Some(query)) };
-    let known = match property.as_str() {
-        "id" => {
-            query.id = ActionId::parse(value);
-            query.id.is_some()
-        }
-        "machineid" => {
-            query.machine = MachineId::parse(value);
-            query.machine.is_some()
-        }
-        "type" => {
-            query.kind = Kind::from_wire(value);
-            query.kind.is_some()
-        }
-        "status" => {
-            query.stages = stages_of(value).unwrap_or_default().to_vec();
-            !query.stages.is_empty()
-        }
-        other => return Err(query::unknown_property(other)),
-    };
-    Ok(known.then_some(query))
+/// How many actions match: a bare number.
+pub(super) async fn count_actions(call: &mut Call) -> Result<Response, ApiError> {
+    let filter = Options::read(&call.query, &[])?.condition(&properties())?;
+    Ok(answer::number(call.state.actions.count_actions(&call.caller, &filter).await?))
 }

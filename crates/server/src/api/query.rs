@@ -1,152 +1,128 @@
-//! The query options of lists: `$filter` with one comparison, `$top`, `$count`. What else begins with `$` is refused
-//! rather than ignored: a list that silently is not what was asked for would mislead. Plain parameters mean nothing.
+//! The query options of lists: `$filter`, `$orderby`, `$top`, `$skip`, `$count`, `$select`, and the `$skiptoken` of our own
+//! links. What else begins with `$` is refused rather than ignored: a list that silently is not what was asked for would
+//! mislead. Plain parameters mean nothing.
+
+pub(super) mod actions;
+mod condition;
+pub(super) mod machines;
+mod page;
+mod place;
+mod properties;
+#[cfg(test)]
+mod tests;
 
 use super::error::ApiError;
-use protocol::defender::error::Code;
+use crate::actions::{Field, Filter, Position, Query};
+pub(super) use page::{Page, TOP_MAX};
+pub(super) use properties::{Meaning, Property, Scalar, find};
+use protocol::defender::odata::{self, OrderBy, parse_filter, parse_order_by, parse_select};
 
-/// The most items of one answer, as documented.
-pub(super) const TOP_MAX: u32 = 10_000;
-
-/// The longest filter, in bytes.
-const FILTER_BYTES_MAX: usize = 4096;
-
-/// What a list is asked for.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// What a list is asked for, as it was written.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Options {
-    /// Only items with this property, in lower case, of this value.
-    pub(super) filter: Option<(String, String)>,
+    /// Only what passes.
+    filter: Option<odata::Filter>,
+    /// By what it is sorted.
+    order_by: Vec<OrderBy>,
+    /// Only these properties of it.
+    select: Option<Vec<String>>,
     /// At most so many.
-    pub(super) top: u32,
+    top: Option<u32>,
+    /// So many are left out first.
+    skip: u64,
     /// Whether to say how many match.
     pub(super) count: bool,
+    /// Where an earlier page ended.
+    place: Option<Position>,
 }
 
-/// Reads the options of a query.
-///
-/// # Errors
-/// An option that is unknown, given twice, or not understood.
-pub(super) fn options(query: &[(String, String)]) -> Result<Options, ApiError> {
-    let mut seen: Vec<String> = Vec::new();
-    let mut options = Options { filter: None, top: TOP_MAX, count: false };
-    for (name, value) in query.iter().filter(|(name, _)| name.starts_with('$')) {
-        let name = name.to_ascii_lowercase();
-        if seen.contains(&name) {
-            return Err(refused(&format!("Query option '{name}' was specified more than once.")));
+impl Options {
+    /// Reads the options of a query; those named in `ignored` are known, and mean nothing here.
+    ///
+    /// # Errors
+    /// An option that is unknown, given twice, or not understood.
+    pub(super) fn read(query: &[(String, String)], ignored: &[&str]) -> Result<Self, ApiError> {
+        let mut seen: Vec<String> = Vec::new();
+        let mut options = Self::default();
+        for (name, value) in query.iter().filter(|(name, _)| name.starts_with('$')) {
+            let name = name.to_ascii_lowercase();
+            if seen.contains(&name) {
+                return Err(ApiError::query(format!("Query option '{name}' was specified more than once.")));
+            }
+            options.take(&name, value, ignored)?;
+            seen.push(name);
         }
-        match name.as_str() {
-            "$filter" => options.filter = Some(comparison(value)?),
-            "$top" => options.top = top(value)?,
-            "$count" => options.count = count(value)?,
-            _ => return Err(refused(&format!("The query option '{name}' is not supported."))),
-        }
-        seen.push(name);
+        Ok(options)
     }
-    Ok(options)
-}
 
-/// A filter on a property that cannot be filtered on.
-pub(super) fn unknown_property(property: &str) -> ApiError {
-    refused(&format!("Could not find a property named '{property}' to filter on."))
-}
+    fn take(&mut self, name: &str, value: &str, ignored: &[&str]) -> Result<(), ApiError> {
+        let not_understood = |error: odata::ODataError| ApiError::query(error.0);
+        match name {
+            "$filter" => self.filter = Some(parse_filter(value).map_err(not_understood)?),
+            "$orderby" => self.order_by = parse_order_by(value).map_err(not_understood)?,
+            "$select" => self.select = parse_select(value).map_err(not_understood)?,
+            "$top" => self.top = Some(top(value)?),
+            "$skip" => self.skip = skip(value)?,
+            "$count" => self.count = count(value)?,
+            "$skiptoken" => self.place = Some(place::read(value)?),
+            _ if ignored.contains(&name) => {}
+            _ => return Err(ApiError::query(format!("The query option '{name}' is not supported."))),
+        }
+        Ok(())
+    }
 
-fn refused(why: &str) -> ApiError {
-    ApiError::new(Code::ODataError, format!("The query specified in the URI is not valid. {why}"))
+    /// The filter, in the words of these properties.
+    ///
+    /// # Errors
+    /// A property that is unknown, or a value that it cannot have.
+    pub(super) fn condition<F: Field>(&self, properties: &[Property<F>]) -> Result<Filter<F>, ApiError> {
+        match &self.filter {
+            Some(filter) => condition::condition(filter, properties),
+            None => Ok(Filter::Known(true)),
+        }
+    }
+
+    /// What to list, up to a limit.
+    ///
+    /// # Errors
+    /// A property that is unknown, a value that it cannot have, a link that is not ours.
+    pub(super) fn query<F: Field>(&self, properties: &[Property<F>], limit: u32) -> Result<Query<F>, ApiError> {
+        let filter = self.condition(properties)?;
+        let order = condition::order(&self.order_by, properties)?;
+        let query = Query { filter, order, after: self.place.clone(), skip: self.skip, limit };
+        let no_sense = |why| ApiError::query("The $skiptoken does not go with the other options.").because(why);
+        query.check().map_err(no_sense)?;
+        Ok(query)
+    }
+
+    /// The names of the properties that are asked for, in the order in which they are shown; none: all of them.
+    ///
+    /// # Errors
+    /// A property that is unknown.
+    pub(super) fn selected<F>(&self, properties: &[Property<F>]) -> Result<Option<Vec<&'static str>>, ApiError> {
+        let Some(asked) = &self.select else { return Ok(None) };
+        let mut names = Vec::with_capacity(asked.len());
+        for name in asked {
+            names.push(find(properties, name)?.name);
+        }
+        let shown = properties.iter().map(|property| property.name).filter(|name| names.contains(name));
+        Ok(Some(shown.collect()))
+    }
 }
 
 fn top(value: &str) -> Result<u32, ApiError> {
-    let top = value.trim().parse::<u32>().ok().filter(|top| (1..=TOP_MAX).contains(top));
-    top.ok_or_else(|| refused(&format!("$top must be a whole number from 1 to {TOP_MAX}.")))
+    let top = value.trim().parse::<u32>().ok().filter(|top| *top <= TOP_MAX);
+    top.ok_or_else(|| ApiError::query(format!("$top must be a whole number from 0 to {TOP_MAX}.")))
+}
+
+fn skip(value: &str) -> Result<u64, ApiError> {
+    value.trim().parse::<u64>().map_err(|_| ApiError::query("$skip must be a whole number from 0 on."))
 }
 
 fn count(value: &str) -> Result<bool, ApiError> {
     match value.trim().to_ascii_lowercase().as_str() {
         "true" => Ok(true),
         "false" => Ok(false),
-        _ => Err(refused("$count must be true or false.")),
-    }
-}
-
-/// Reads `property eq 'value'`, the quotes optional.
-fn comparison(text: &str) -> Result<(String, String), ApiError> {
-    let not_understood = || refused("Only filters of the form property eq 'value' are supported.");
-    if text.len() > FILTER_BYTES_MAX {
-        return Err(refused(&format!("$filter is longer than {FILTER_BYTES_MAX} bytes.")));
-    }
-    let (property, rest) = text.trim().split_once(char::is_whitespace).ok_or_else(not_understood)?;
-    let (operator, value) = rest.trim_start().split_once(char::is_whitespace).ok_or_else(not_understood)?;
-    if !operator.eq_ignore_ascii_case("eq") || !property.chars().all(|c| c.is_ascii_alphanumeric()) {
-        return Err(not_understood());
-    }
-    let value = value.trim();
-    let value = match value.strip_prefix('\'') {
-        Some(quoted) => unquote(quoted),
-        None => Some(value).filter(|value| value.chars().all(is_bare)).map(str::to_string),
-    };
-    let value = value.filter(|value| !value.is_empty()).ok_or_else(not_understood)?;
-    Ok((property.to_ascii_lowercase(), value))
-}
-
-/// The text up to the closing quote, which must end the filter; two quotes in it stand for one.
-fn unquote(text: &str) -> Option<String> {
-    let inside = text.strip_suffix('\'')?;
-    let parts: Vec<&str> = inside.split("''").collect();
-    (!parts.iter().any(|part| part.contains('\''))).then(|| parts.join("'"))
-}
-
-fn is_bare(c: char) -> bool {
-    c.is_ascii_alphanumeric() || "-_.:".contains(c)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn read(query: &str) -> Result<Options, ApiError> {
-        options(&super::super::encoding::pairs(query))
-    }
-
-    #[test]
-    fn options_as_clients_write_them() {
-        let filter = |query: &str| read(query).unwrap().filter.unwrap();
-        let id = |value: &str| ("id".to_string(), value.to_string());
-        for query in
-            ["$filter=id+eq+'x'", "%24filter=ID%20eq%20%27x%27", "$Filter=  Id   EQ  x ", "a&$filter=id eq 'x'"]
-        {
-            assert_eq!(filter(query), id("x"), "{query}");
-        }
-        assert_eq!(filter("$filter=id eq 'o''brien and sons'"), id("o'brien and sons"));
-        assert_eq!(filter("$filter=machineId eq 'x'").0, "machineid");
-        let read = read("top=1&api-version=1&$top=5&$count=true&&").unwrap();
-        assert_eq!(read, Options { filter: None, top: 5, count: true });
-    }
-
-    #[test]
-    fn what_is_not_understood_is_refused() {
-        let long = format!("$filter=id eq '{}'", "x".repeat(FILTER_BYTES_MAX));
-        for query in [
-            "$skip=1",
-            "$stop=1",
-            "$top=0",
-            "$top=10001",
-            "$top=-1",
-            "$top=x",
-            "$count=maybe",
-            "$top=1&$TOP=2",
-            "$filter=",
-            "$filter=id",
-            "$filter=id eq",
-            "$filter=id eq ''",
-            "$filter=id eq 'x",
-            "$filter=id eq x'",
-            "$filter=id eq 'x' and status eq 'y'",
-            "$filter=id eq 'x'and status eq 'y'",
-            "$filter=id ne 'x'",
-            "$filter=id in ('x')",
-            "$filter=id eq (x)",
-            "$filter=i'd eq x",
-            long.as_str(),
-        ] {
-            assert!(read(query).is_err(), "{query}");
-        }
+        _ => Err(ApiError::query("$count must be true or false.")),
     }
 }

@@ -17,7 +17,7 @@ use store::{LibraryFile, MachineQuery, Store};
 const ISOLATE: Wanted = Wanted::Isolate(Scope::Full);
 
 async fn names(ground: &Ground) -> Vec<(String, u32)> {
-    let query = MachineQuery { limit: 10, ..MachineQuery::default() };
+    let query = MachineQuery::all(10);
     let machines = ground.store.machines(&query).await.unwrap();
     machines.into_iter().map(|machine| (machine.name, machine.incarnation)).collect()
 }

@@ -10,8 +10,8 @@ use domain::time::Timestamp;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use store::{
-    ActionQuery, Application, Committed, EnrolToken, Enrolled, Inserted, LibraryFile, LibraryPut, MachineQuery,
-    Reenrolment, Store, StoreError, Tagged,
+    ActionField, ActionQuery, Application, Committed, EnrolToken, Enrolled, Filter, Inserted, LibraryFile, LibraryPut,
+    MachineField, MachineQuery, Reenrolment, Store, StoreError, Tagged,
 };
 
 /// What happens at a call.
@@ -95,6 +95,7 @@ passed! {
     note(action: ActionId, lines: &[Line]) -> ();
     action(id: ActionId) -> Option<Action>;
     actions(query: &ActionQuery) -> Vec<Action>;
+    count_actions(filter: &Filter<ActionField>) -> u64;
     live_actions(machine: MachineId) -> Vec<Action>;
     machines_with_live_actions() -> Vec<MachineId>;
     overdue(now: Timestamp, unseen_since: Timestamp, limit: u32) -> Vec<ActionId>;
@@ -103,6 +104,7 @@ passed! {
     reenrol(again: &Reenrolment, token: &Digest, now: Timestamp) -> Enrolled;
     machine(id: MachineId) -> Option<Machine>;
     machines(query: &MachineQuery) -> Vec<Machine>;
+    count_machines(filter: &Filter<MachineField>) -> u64;
     open_session(machine: MachineId, incarnation: u32, after: Epoch, told: &Told, now: Timestamp) -> Option<Epoch>;
     tag(machine: MachineId, change: &TagChange) -> Tagged;
     seen(machine: MachineId, now: Timestamp) -> ();

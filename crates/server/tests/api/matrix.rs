@@ -58,6 +58,9 @@ fn rows() -> Vec<Row> {
     let row = |method, path, sample, (application, delegated), allowed| Row { method, path, sample, application, delegated, allowed };
     vec![
         row("GET",    "/api/machineactions",                   "/api/machineactions",                 READS,    200),
+        row("GET",    "/api/machineactions/$count",            "/api/machineactions/$count",          READS,    200),
+        row("GET",    "/api/machines/$count",                  "/api/machines/$count",                READS,    200),
+        row("GET",    "/api/alerts/$count",                    "/api/alerts/$count",                  ANYONE,   200),
         row("GET",    "/api/machineactions/{id}",              "/api/machineactions/x",               READS,    404),
         row("POST",   "/api/machineactions/{id}/cancel",       "/api/machineactions/x/cancel",        CANCELS,  404),
         row("GET",    "/api/machineactions/{id}/GetLiveResponseResultDownloadLink(index={n})",

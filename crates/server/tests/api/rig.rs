@@ -293,6 +293,11 @@ impl Rig {
         assert!(self.actions.report(self.peer(), id, testimony, self.clock.now()).await.unwrap());
     }
 
+    /// What the clock says.
+    pub(crate) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
     /// The action as the store has it.
     pub(crate) async fn action(&self, id: ActionId) -> Action {
         self.store.action(id).await.unwrap().unwrap()
@@ -300,7 +305,7 @@ impl Rig {
 
     /// Every action the store has.
     pub(crate) async fn stored(&self) -> Vec<Action> {
-        self.store.actions(&ActionQuery { limit: 1000, ..ActionQuery::default() }).await.unwrap()
+        self.store.actions(&ActionQuery::all(1000)).await.unwrap()
     }
 
     pub(crate) async fn lines(&self, id: ActionId) -> Vec<StoredLine> {
@@ -331,6 +336,18 @@ impl Answer {
     /// Asserts 201 and returns the action's id.
     pub(crate) fn created(&self) -> ActionId {
         ActionId::parse(self.ok(201)["id"].as_str().unwrap()).unwrap()
+    }
+
+    /// Asserts that a query was not understood, in the words and the form of a recorded answer, and returns the message.
+    pub(crate) fn refused_query(&self) -> String {
+        let text = self.text();
+        assert_eq!(self.status.as_u16(), 400, "{text}");
+        assert!(self.header("content-type").starts_with("application/json"), "{:?}", self.headers);
+        let begins = "{\"error\":{\"code\":\"\",\"message\":\"The query specified in the URI is not valid. ";
+        assert!(text.starts_with(begins) && text.ends_with(",\"details\":[]}}"), "{text}");
+        assert_eq!(self.json()["error"].as_object().unwrap().len(), 3, "{text}");
+        assert!(Uuid::try_parse(self.header("mise-correlation-id")).is_ok(), "{:?}", self.headers);
+        self.json()["error"]["message"].as_str().unwrap().to_string()
     }
 
     /// Asserts an error in the envelope, exactly as clients need it, and returns its message.

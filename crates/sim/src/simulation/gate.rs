@@ -19,8 +19,8 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 use store::{
-    ActionQuery, Application, Committed, EnrolToken, Enrolled, Inserted, LibraryFile, LibraryPut, MachineQuery,
-    Reenrolment, Store, StoreError, Stored, Tagged,
+    ActionField, ActionQuery, Application, Committed, EnrolToken, Enrolled, Filter, Inserted, LibraryFile, LibraryPut,
+    MachineField, MachineQuery, Reenrolment, Store, StoreError, Stored, Tagged,
 };
 
 /// A record's number in the key of a fact; late evidence sets a bit above.
@@ -220,6 +220,10 @@ impl Store for GatedStore {
         self.pass("actions", self.inner.actions(query)).await
     }
 
+    async fn count_actions(&self, filter: &Filter<ActionField>) -> Result<u64, StoreError> {
+        self.pass("count_actions", self.inner.count_actions(filter)).await
+    }
+
     async fn live_actions(&self, machine: MachineId) -> Result<Vec<Action>, StoreError> {
         self.pass("live_actions", self.inner.live_actions(machine)).await
     }
@@ -279,6 +283,10 @@ impl Store for GatedStore {
 
     async fn tag(&self, machine: MachineId, change: &TagChange) -> Result<Tagged, StoreError> {
         self.pass("tag", self.inner.tag(machine, change)).await
+    }
+
+    async fn count_machines(&self, filter: &Filter<MachineField>) -> Result<u64, StoreError> {
+        self.pass("count_machines", self.inner.count_machines(filter)).await
     }
 
     async fn open_session(

@@ -1,7 +1,7 @@
 //! Reading actions.
 
 use super::tables::Tables;
-use crate::ActionQuery;
+use crate::{ActionField, ActionQuery, ActionRow, Filter};
 use domain::action::Action;
 use domain::ids::{ActionId, MachineId};
 use domain::lifecycle::Stage;
@@ -13,16 +13,19 @@ impl Tables {
         self.row(id).map(|row| row.action.clone())
     }
 
-    /// Actions that match, newest first.
+    /// Actions that match, in the order that is asked for.
     pub(super) fn listed(&self, query: &ActionQuery) -> Vec<Action> {
-        let matches = |action: &&Action| {
-            query.id.is_none_or(|id| action.id == id)
-                && query.machine.is_none_or(|machine| action.machine == machine)
-                && query.kind.is_none_or(|kind| action.kind() == kind)
-                && (query.stages.is_empty() || query.stages.contains(&action.stage()))
-        };
-        let newest_first = self.actions.iter().rev().map(|row| &row.action);
-        newest_first.filter(matches).take(at_most(query.limit)).cloned().collect()
+        query.of_rows(self.action_rows()).into_iter().map(|row| row.action.clone()).collect()
+    }
+
+    /// How many actions pass.
+    pub(super) fn count_listed(&self, filter: &Filter<ActionField>) -> u64 {
+        self.action_rows().filter(|row| filter.holds(*row) == Some(true)).count() as u64
+    }
+
+    fn action_rows(&self) -> impl Iterator<Item = ActionRow<'_>> {
+        let name = |action: &Action| self.machines.get(&action.machine).map_or("", |machine| machine.name.as_str());
+        self.actions.iter().map(move |row| ActionRow { action: &row.action, machine_name: name(&row.action) })
     }
 
     /// The actions of a machine that are not final, in the order of the requests.

@@ -1,9 +1,8 @@
 //! Machines: enrolment, sessions, and what they told.
 
 use super::guards;
-use super::listing::at_most;
 use super::tables::{Tables, Token};
-use crate::{EnrolToken, Enrolled, MachineQuery, Reenrolment, StoreError, TagIs, Tagged};
+use crate::{EnrolToken, Enrolled, Filter, MachineField, MachineQuery, Reenrolment, StoreError, Tagged};
 use domain::ids::{ActionId, Digest, Epoch, MachineId};
 use domain::machine::{Machine, TagChange, Told};
 use domain::time::Timestamp;
@@ -123,30 +122,13 @@ impl Tables {
         }
     }
 
-    /// Machines that match, by name.
+    /// Machines that match, in the order that is asked for.
     pub(super) fn machines_listed(&self, query: &MachineQuery) -> Vec<Machine> {
-        let name = query.name.as_deref().map(folded);
-        let matches = |machine: &&Machine| {
-            query.id.is_none_or(|id| machine.id == id)
-                && name.as_ref().is_none_or(|name| folded(&machine.name) == *name)
-                && query.address.as_ref().is_none_or(|address| machine.told.last_address.as_ref() == Some(address))
-                && query.tag.as_ref().is_none_or(|tag| has(machine, tag))
-        };
-        let mut found: Vec<&Machine> = self.machines.values().filter(matches).collect();
-        found.sort_by_cached_key(|machine| (folded(&machine.name), machine.id));
-        found.into_iter().take(at_most(query.limit)).cloned().collect()
+        query.of_rows(self.machines.values()).into_iter().cloned().collect()
     }
-}
 
-/// Whether a machine has such a tag.
-fn has(machine: &Machine, tag: &TagIs) -> bool {
-    machine.tags.iter().any(|known| match tag {
-        TagIs::Exactly(tag) => known == tag,
-        TagIs::StartingWith(start) => known.starts_with(start),
-    })
-}
-
-/// How a name is compared.
-fn folded(name: &str) -> String {
-    name.to_lowercase()
+    /// How many machines pass.
+    pub(super) fn count_machines(&self, filter: &Filter<MachineField>) -> u64 {
+        self.machines.values().filter(|machine| filter.holds(machine) == Some(true)).count() as u64
+    }
 }

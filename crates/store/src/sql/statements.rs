@@ -14,12 +14,19 @@ macro_rules! open {
     };
 }
 
-/// What an action is read from; `a` is the action, `m` its machine.
-macro_rules! select_action {
+/// The columns of an action; `a` is the action, `m` its machine.
+macro_rules! select_action_columns {
     () => {
         "SELECT a.id, m.id, a.body, a.requestor, a.comment, a.source, a.external_id, a.created_at, a.updated_at, \
          a.expires_at, a.revision, a.stage, a.grant_epoch, a.grant_journal, a.cancel_requestor, a.cancel_comment, \
-         a.cancel_at, a.timed_out_why, a.testimony FROM actions a JOIN machines m ON m.number = a.machine "
+         a.cancel_at, a.timed_out_why, a.testimony "
+    };
+}
+
+/// What an action is read from.
+macro_rules! select_action {
+    () => {
+        concat!(select_action_columns!(), "FROM actions a JOIN machines m ON m.number = a.machine ")
     };
 }
 
@@ -180,69 +187,12 @@ pub(crate) const COMMIT_NUMBER: &str = "SELECT number FROM commits WHERE only = 
 
 pub(crate) const SET_COMMIT_NUMBER: &str = "UPDATE commits SET number = $1 WHERE only = 1";
 
-/// The actions that match `query`'s filters, newest first. Its words stand in the text: they are ours, and of a closed
-/// set. Placeholders are, in this order: the action's id and the machine's, each where asked for, and the limit.
-pub(crate) fn actions(query: &crate::ActionQuery) -> String {
-    use super::words::Word;
-    use std::fmt::Write as _;
-    // Crossed: the machines must not be walked first.
-    let mut text = select_action!().replace(" JOIN ", " CROSS JOIN ");
-    let mut joint = "WHERE";
-    let mut order = "a.number";
-    let mut next = 1;
-    let mut and = |text: &mut String, condition: std::fmt::Arguments<'_>| {
-        // Writing to a String cannot fail.
-        let _ = write!(text, "{joint} {condition} ");
-        joint = "AND";
-    };
-    if query.id.is_some() {
-        and(&mut text, format_args!("a.id = ${next}"));
-        next += 1;
-    }
-    if query.machine.is_some() {
-        and(&mut text, format_args!("a.machine = (SELECT number FROM machines WHERE id = ${next})"));
-        next += 1;
-    }
-    if let Some(kind) = query.kind {
-        and(&mut text, format_args!("a.kind = '{}'", kind.word()));
-    }
-    if !query.stages.is_empty() {
-        let words: Vec<String> = query.stages.iter().map(|stage| format!("'{}'", stage.word())).collect();
-        and(&mut text, format_args!("a.stage IN ({})", words.join(", ")));
-        if query.stages.iter().all(|stage| !stage.is_final()) {
-            // Says nothing new, but in the words of the index of what is live. The plus keeps the planner from walking
-            // all there ever was, newest first, in the hope of meeting enough of what is live.
-            and(&mut text, format_args!(concat!("a.", live!())));
-            order = "+a.number";
-        }
-    }
-    let _ = write!(text, "ORDER BY {order} DESC LIMIT ${next}");
-    text
-}
+/// What actions are listed from. Crossed: else the machines may be walked first, and the actions be sorted.
+pub(crate) const LISTED_ACTIONS: &str =
+    concat!(select_action_columns!(), "FROM actions a CROSS JOIN machines m ON m.number = a.machine ");
 
-/// The machines that match `query`'s filters, by name. Placeholders are, in this order: the id, the folded name, the
-/// address and the tag, each where asked for, and the limit.
-pub(crate) fn machines(query: &crate::MachineQuery) -> String {
-    let tag = match query.tag {
-        Some(crate::TagIs::StartingWith(_)) => "substr(value, 1, length($)) = $",
-        _ => "value = $",
-    };
-    let tag = format!("EXISTS (SELECT 1 FROM json_each(tags) WHERE {tag})");
-    let filters = [
-        (query.id.is_some(), "id = $"),
-        (query.name.is_some(), "name_folded = $"),
-        (query.address.is_some(), "told ->> 'last_address' = $"),
-        (query.tag.is_some(), &tag),
-    ];
-    use std::fmt::Write as _;
-    let mut text = String::from(select_machine!());
-    let mut number = 1;
-    for (_, filter) in filters.into_iter().filter(|(asked, _)| *asked) {
-        text.push_str(if number == 1 { "WHERE " } else { "AND " });
-        text.push_str(&filter.replace('$', &format!("${number}")));
-        text.push(' ');
-        number += 1;
-    }
-    let _ = write!(text, "ORDER BY name_folded, id LIMIT ${number}");
-    text
-}
+/// Narrows a list to what is live, in the words of the partial index.
+pub(crate) const AND_LIVE: &str = concat!(" AND a.", live!());
+
+/// What machines are listed from.
+pub(crate) const LISTED_MACHINES: &str = select_machine!();

@@ -1,12 +1,15 @@
-//! Reading actions. What these need of the indexes is tested by their query plans.
+//! Reading actions, and lists of machines. What these need of the indexes is tested by their query plans.
 
 use super::columns;
+use super::query::{self, Statement};
+use crate::sql::rows::count;
 use crate::sql::statements;
-use crate::{ActionQuery, StoreError};
+use crate::{ActionField, ActionQuery, Filter, MachineField, MachineQuery, StoreError};
 use domain::action::Action;
 use domain::ids::{ActionId, MachineId};
+use domain::machine::Machine;
 use domain::time::Timestamp;
-use rusqlite::{Connection, ToSql};
+use rusqlite::{Connection, params_from_iter};
 
 /// One action.
 pub(super) fn action(connection: &Connection, id: ActionId) -> Result<Option<Action>, StoreError> {
@@ -14,16 +17,32 @@ pub(super) fn action(connection: &Connection, id: ActionId) -> Result<Option<Act
     Ok(columns::actions(statement.query([id.0.as_bytes()])?)?.pop())
 }
 
-/// Actions that match, newest first.
+/// Actions that match, in the order that is asked for. Not kept prepared: what callers ask for would drive out of the
+/// cache what is run all the time.
 pub(super) fn actions(connection: &Connection, query: &ActionQuery) -> Result<Vec<Action>, StoreError> {
-    let mut statement = connection.prepare_cached(&statements::actions(query))?;
-    let id = query.id.map(|id| *id.0.as_bytes());
-    let machine = query.machine.map(|machine| machine.0);
-    let mut values: Vec<&dyn ToSql> = Vec::with_capacity(3);
-    values.extend(id.as_ref().map(|id| id as &dyn ToSql));
-    values.extend(machine.as_ref().map(|machine| machine as &dyn ToSql));
-    values.push(&query.limit);
-    columns::actions(statement.query(values.as_slice())?)
+    let Statement { text, values } = query::actions(query);
+    columns::actions(connection.prepare(&text)?.query(params_from_iter(values))?)
+}
+
+/// How many actions pass.
+pub(super) fn count_actions(connection: &Connection, filter: &Filter<ActionField>) -> Result<u64, StoreError> {
+    counted(connection, query::count_actions(filter))
+}
+
+/// Machines that match, in the order that is asked for.
+pub(super) fn machines(connection: &Connection, query: &MachineQuery) -> Result<Vec<Machine>, StoreError> {
+    let Statement { text, values } = query::machines(query);
+    columns::machines(connection.prepare(&text)?.query(params_from_iter(values))?)
+}
+
+/// How many machines pass.
+pub(super) fn count_machines(connection: &Connection, filter: &Filter<MachineField>) -> Result<u64, StoreError> {
+    counted(connection, query::count_machines(filter))
+}
+
+fn counted(connection: &Connection, statement: Statement) -> Result<u64, StoreError> {
+    let Statement { text, values } = statement;
+    count(connection.prepare(&text)?.query_row(params_from_iter(values), |row| row.get(0))?)
 }
 
 /// The actions of a machine that are not final, oldest first.

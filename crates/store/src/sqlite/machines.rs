@@ -2,13 +2,14 @@
 
 use super::writer::Unit;
 use super::{actions, columns, enrol_tokens};
+use crate::query::folded;
 use crate::sql::rows::{count, signed, to_json};
 use crate::sql::statements;
-use crate::{Committed, Enrolled, MachineQuery, Reenrolment, StoreError, TagIs, Tagged};
+use crate::{Committed, Enrolled, Reenrolment, StoreError, Tagged};
 use domain::ids::{ActionId, Digest, Epoch, MachineId};
 use domain::machine::{Machine, TagChange, Told};
 use domain::time::Timestamp;
-use rusqlite::{Connection, OptionalExtension, ToSql, params};
+use rusqlite::{Connection, OptionalExtension, params};
 use std::collections::BTreeSet;
 
 /// Adds a machine, and uses the token once.
@@ -120,25 +121,4 @@ pub(super) fn seen(unit: &mut Unit<'_>, machine: MachineId, now: Timestamp) -> R
 pub(super) fn machine(connection: &Connection, id: MachineId) -> Result<Option<Machine>, StoreError> {
     let mut statement = connection.prepare_cached(statements::MACHINE)?;
     Ok(columns::machines(statement.query([id.0])?)?.pop())
-}
-
-/// Machines that match, by name.
-pub(super) fn machines(connection: &Connection, query: &MachineQuery) -> Result<Vec<Machine>, StoreError> {
-    let mut statement = connection.prepare_cached(&statements::machines(query))?;
-    let id = query.id.map(|id| id.0);
-    let name = query.name.as_deref().map(folded);
-    let mut values: Vec<&dyn ToSql> = Vec::with_capacity(5);
-    values.extend(id.as_ref().map(|id| id as &dyn ToSql));
-    values.extend(name.as_ref().map(|name| name as &dyn ToSql));
-    values.extend(query.address.as_ref().map(|address| address as &dyn ToSql));
-    if let Some(TagIs::Exactly(tag) | TagIs::StartingWith(tag)) = &query.tag {
-        values.push(tag);
-    }
-    values.push(&query.limit);
-    columns::machines(statement.query(values.as_slice())?)
-}
-
-/// How a name is compared: folded here and not by the engine, since engines fold differently beyond ASCII.
-fn folded(name: &str) -> String {
-    name.to_lowercase()
 }

@@ -5,7 +5,8 @@ use crate::world::{START, World, journal};
 use domain::ids::{Digest, Epoch};
 use domain::kind::Kind;
 use domain::machine::{JournalSeen, TAGS_MAX, TagChange, Told};
-use store::{Enrolled, MachineQuery, TagIs, Tagged};
+use store::query::{ElementMatch, Key, Order, TextMatch, Value};
+use store::{Enrolled, Filter, MachineField, MachineQuery, Tagged};
 
 contract!(
     a_machine_reads_back_as_it_was_enrolled,
@@ -107,35 +108,49 @@ async fn machines_are_listed_by_name_and_at_most_so_many(world: World) {
         enrolled.push(enrol(&world, name).await);
     }
     let names = |limit| {
-        let query = MachineQuery { limit, ..MachineQuery::default() };
+        let query = MachineQuery::all(limit);
         let store = world.store.clone();
         async move { store.machines(&query).await.unwrap().into_iter().map(|machine| machine.name).collect::<Vec<_>>() }
     };
     assert_eq!(names(10).await, ["Alpha", "alpha2", "beta", "gamma"]);
     assert_eq!(names(2).await, ["Alpha", "alpha2"]);
     assert!(names(0).await.is_empty());
-    let one = MachineQuery { id: Some(enrolled[0]), limit: 10, ..MachineQuery::default() };
-    assert_eq!(world.store.machines(&one).await.unwrap()[0].name, "beta");
-    let neither = MachineQuery { name: Some("gamma".into()), ..one.clone() };
-    assert!(world.store.machines(&neither).await.unwrap().is_empty());
+    use MachineField as F;
+    let of_id = || Filter::is(F::Id, Value::Machine(enrolled[0]));
+    assert_eq!(world.store.machines(&MachineQuery::of(of_id(), 10)).await.unwrap()[0].name, "beta");
+    let neither = Filter::All(vec![of_id(), Filter::is(F::Name, Value::Text("gamma".into()))]);
+    assert!(world.store.machines(&MachineQuery::of(neither.clone(), 10)).await.unwrap().is_empty());
+    assert_eq!(world.store.count_machines(&neither).await.unwrap(), 0);
+    let a = Filter::Text(F::Name, TextMatch::StartsWith, "ALPHA".into());
+    assert_eq!(world.store.count_machines(&a).await.unwrap(), 2);
+    let told = Filter::is(F::OsPlatform, Value::Text("Linux".into()));
+    assert_eq!(world.store.count_machines(&told).await.unwrap(), 4);
+    assert_eq!(world.store.count_machines(&Filter::IsNull(F::LastAddress)).await.unwrap(), 4);
+    let seen = |at| Filter::is(F::SeenAfter(at), Value::Flag(true));
+    assert_eq!(world.store.count_machines(&seen(START)).await.unwrap(), 0);
+    assert_eq!(world.store.count_machines(&seen(START.plus_seconds(-1))).await.unwrap(), 4);
+    let order = vec![Order { by: Key::Field(F::Name), descending: true }];
+    let falling = MachineQuery { order, skip: 1, ..MachineQuery::all(2) };
+    let found = world.store.machines(&falling).await.unwrap();
+    assert_eq!(found.iter().map(|machine| machine.name.as_str()).collect::<Vec<_>>(), ["beta", "alpha2"]);
 }
 
 async fn a_name_is_found_without_regard_to_case(world: World) {
     enrol(&world, "Zürich-Büro-ÄPFEL").await;
     enrol(&world, "zurich").await;
     for asked in ["zürich-büro-äpfel", "ZÜRICH-BÜRO-ÄPFEL", "Zürich-Büro-ÄPFEL"] {
-        let query = MachineQuery { name: Some(asked.into()), limit: 5, ..MachineQuery::default() };
+        let query = MachineQuery::named(asked, 5);
         assert_eq!(world.store.machines(&query).await.unwrap().len(), 1, "{asked}");
     }
     for asked in ["", "zürich", "%", "zürich-büro-äpfe_"] {
-        let query = MachineQuery { name: Some(asked.into()), limit: 5, ..MachineQuery::default() };
+        let query = MachineQuery::named(asked, 5);
         assert!(world.store.machines(&query).await.unwrap().is_empty(), "{asked}");
     }
 }
 
 async fn two_machines_may_have_one_name(world: World) {
     let (one, other) = (enrol(&world, "laptop").await, enrol(&world, "laptop").await);
-    let query = MachineQuery { name: Some("laptop".into()), limit: 5, ..MachineQuery::default() };
+    let query = MachineQuery::named("laptop", 5);
     let found: Vec<_> = world.store.machines(&query).await.unwrap().into_iter().map(|machine| machine.id).collect();
     assert_eq!(found, [one, other]);
 }
@@ -192,13 +207,16 @@ async fn machines_are_found_by_tag_and_by_address(world: World) {
     world.store.tag(other.id, &add("linux 100%_")).await.unwrap();
     let told = Told { last_address: Some("192.0.2.7".into()), ..Told::default() };
     world.store.open_session(other.id, 1, Epoch(0), &told, START).await.unwrap();
-    let found = async |query: MachineQuery| {
-        let query = MachineQuery { limit: 10, ..query };
-        world.store.machines(&query).await.unwrap().into_iter().map(|machine| machine.id).collect::<Vec<_>>()
+    use MachineField as F;
+    let found = async |filter: Filter<F>| {
+        let query = MachineQuery::of(filter.clone(), 10);
+        let found = world.store.machines(&query).await.unwrap();
+        assert_eq!(world.store.count_machines(&filter).await.unwrap(), found.len() as u64);
+        found.into_iter().map(|machine| machine.id).collect::<Vec<_>>()
     };
-    let tagged = |tag: TagIs| MachineQuery { tag: Some(tag), ..MachineQuery::default() };
+    let tagged = |how, tag: &str| Filter::Element(F::Tags, how, tag.into());
     for (tag, expected) in [("Linux", vec![one.id]), ("linux", vec![]), ("linux 100%_", vec![other.id]), ("", vec![])] {
-        assert_eq!(found(tagged(TagIs::Exactly(tag.into()))).await, expected, "{tag}");
+        assert_eq!(found(tagged(ElementMatch::Is, tag)).await, expected, "{tag}");
     }
     for (start, expected) in [
         ("Lin", vec![one.id]),
@@ -207,14 +225,16 @@ async fn machines_are_found_by_tag_and_by_address(world: World) {
         ("%", vec![]),
         ("Linux servers!", vec![]),
     ] {
-        assert_eq!(found(tagged(TagIs::StartingWith(start.into()))).await, expected, "{start}");
+        assert_eq!(found(tagged(ElementMatch::StartsWith, start)).await, expected, "{start}");
     }
+    let at = |address: &str| Filter::is(F::LastAddress, Value::Text(address.into()));
     for (address, expected) in [("192.0.2.7", vec![other.id]), ("192.0.2.70", vec![]), ("", vec![])] {
-        let query = MachineQuery { address: Some(address.into()), ..MachineQuery::default() };
-        assert_eq!(found(query).await, expected, "{address}");
+        assert_eq!(found(at(address)).await, expected, "{address}");
     }
-    let tag = Some(TagIs::Exactly("Linux".into()));
-    let all = MachineQuery { id: Some(one.id), name: Some(one.name.clone()), tag, ..MachineQuery::default() };
+    let not = |filter| Filter::Not(Box::new(filter));
+    assert_eq!(found(not(tagged(ElementMatch::Is, "Linux"))).await, [other.id]);
+    let name = Filter::is(F::Name, Value::Text(one.name.clone()));
+    let all = Filter::All(vec![name, tagged(ElementMatch::Is, "Linux")]);
     assert_eq!(found(all.clone()).await, [one.id]);
-    assert_eq!(found(MachineQuery { address: Some("192.0.2.7".into()), ..all }).await, []);
+    assert_eq!(found(Filter::All(vec![all, at("192.0.2.7")])).await, []);
 }

@@ -70,7 +70,7 @@ async fn it_keeps_its_record_and_gets_the_next_incarnation_and_a_new_session(wor
         ..machine
     };
     assert_eq!(stands, expected);
-    let by_name = store::MachineQuery { name: Some("ANEW".into()), limit: 5, ..Default::default() };
+    let by_name = store::MachineQuery::named("ANEW", 5);
     assert_eq!(world.store.machines(&by_name).await.unwrap(), [expected]);
 }
 

@@ -3,3 +3,4 @@ mod download_link;
 mod get;
 mod list;
 mod package_link;
+mod paging;
