@@ -7,6 +7,7 @@
 //! This crate knows nothing about HTTP, SQL, tokio, files, or the spelling of Defender's API.
 
 pub mod action;
+pub mod audit;
 pub mod command;
 pub mod decide;
 pub mod grantee;

@@ -3,6 +3,7 @@
 use crate::desk::{FixedSigner, START_SECONDS, StillClock, desk};
 use crate::rows::Rows;
 use domain::action::{Request, RequestSource};
+use domain::audit::{CallerKind, Entry};
 use domain::ids::{ActionId, Digest, Epoch, JournalId, MachineId, Nonce};
 use domain::kind::{Kind, Scope};
 use domain::machine::{JournalSeen, Machine, Told};
@@ -10,7 +11,7 @@ use domain::permission::{PERMISSIONS, PermissionType};
 use domain::testimony::{Artifact, Ending, StepReport, StepStatus, Testimony};
 use domain::time::Timestamp;
 use protocol::agent::{Hello, ToAgent, ToServer};
-use server::actions::{Actions, Caller, NewAction, Peer, Wanted, WantedCommand};
+use server::actions::{Actions, Caller, NewAction, Origin, Peer, Wanted, WantedCommand};
 use server::agent_link::talk::{Desk, Talk, TalkError};
 use server::clock::Clock;
 use server::signer::Signer;
@@ -71,7 +72,8 @@ impl World {
             expires_at: now.plus_seconds(60),
             machine: None,
         };
-        self.store.add_enrol_token(&token).await.expect("the store answers");
+        let entry = Entry::new(now, CallerKind::Administrator, "", "enrol-token");
+        self.store.add_enrol_token(&token, &entry).await.expect("the store answers");
         let machine = Machine {
             id,
             name: name.into(),
@@ -82,7 +84,7 @@ impl World {
             told: Told::default(),
             tags: vec![],
         };
-        self.actions.enrol(&machine, name, now).await.expect("the store answers");
+        self.actions.enrol(&machine, name, now, &Origin::default()).await.expect("the store answers");
     }
 
     /// What a machine has behind it and before it: a live response that is done, a release that was cancelled, an
@@ -158,8 +160,12 @@ impl World {
             source: RequestSource::PublicApi,
             external_id: None,
         };
-        let new = NewAction { machine: machine.to_string(), wanted, request };
-        self.actions.request(&caller(), new, self.clock.now(), clock.random()).await.ok().map(|action| action.id)
+        let new = NewAction { machine: machine.to_string(), wanted, request, key: None };
+        self.actions
+            .request(&caller(), new, self.clock.now(), clock.random())
+            .await
+            .ok()
+            .map(|requested| requested.action().id)
     }
 
     /// Somebody who may cancels an action, if that can still be done.
@@ -196,6 +202,7 @@ fn caller() -> Caller {
         name: "x".into(),
         permission_type,
         permissions: PERMISSIONS.iter().map(|(permission, _)| *permission).collect(),
+        origin: Origin::default(),
     }
 }
 

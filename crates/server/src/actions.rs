@@ -4,16 +4,21 @@
 //! That loop is the whole handling of races.
 
 mod agents;
+mod audit;
 mod enrolment;
 mod library;
 
 use crate::wake::Wake;
 pub use agents::{Claimed, Peer, Session, artifact_file_name, artifact_file_prefix};
+pub use audit::Origin;
+use audit::Repeats;
+pub(crate) use audit::token_name;
 use domain::action::{Action, Body, Request};
+use domain::audit::{Entry, Outcome};
 use domain::command::Command;
 use domain::decide::{self, Decision, Event, Overdue, Refusal, Tell};
 use domain::history::{Line, Source, StoredLine};
-use domain::ids::{ActionId, MachineId, Sha1};
+use domain::ids::{ActionId, Digest, MachineId, Sha1};
 use domain::kind::{Kind, Scope};
 use domain::machine::{Incapable, Machine, TAGS_MAX, TagChange};
 use domain::permission::{self, Operation, Permission, PermissionType};
@@ -26,7 +31,7 @@ use std::sync::Arc;
 use std::time::Duration;
 pub use store::query::{Comparison, ElementMatch, Field, Form, Key, Order, Position, Query, TextMatch, Value};
 pub use store::{ActionField, ActionQuery, ActionRow, Filter, LibraryFile, MachineField, MachineQuery};
-use store::{Committed, Inserted, Store, StoreError, Tagged};
+use store::{Committed, Inserted, Once, Store, StoreError, Tagged, Terms};
 
 /// How often a decision is made anew because the action moved meanwhile. Each time somebody else got on, so this is
 /// never reached unless something is very wrong.
@@ -37,6 +42,9 @@ pub const COMMENT_BYTES_MAX: usize = 4096;
 
 /// The most commands of one live response.
 pub const COMMANDS_MAX: usize = 64;
+
+/// How long the same request under the same key is not done again, in seconds: a day.
+pub const KEY_SECONDS: i64 = 24 * 3600;
 
 /// How often a waiting cancel looks by itself, should every wake be lost.
 const LOOK_AGAIN: Duration = Duration::from_millis(250);
@@ -50,6 +58,8 @@ pub struct Caller {
     pub permission_type: PermissionType,
     /// What the token grants.
     pub permissions: Vec<Permission>,
+    /// Whence the request came, for the audit log.
+    pub origin: Origin,
 }
 
 /// What a caller does not have.
@@ -85,6 +95,35 @@ pub struct NewAction {
     pub wanted: Wanted,
     /// Who asks, and why.
     pub request: Request,
+    /// The caller's own name for this request, if it is to be done once, however often it arrives.
+    pub key: Option<RequestKey>,
+}
+
+/// A caller's own name for a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RequestKey {
+    /// The name.
+    pub key: String,
+    /// The SHA-256 of the request: another one under the same name is refused.
+    pub request: Digest,
+}
+
+/// What a request for an action came to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Requested {
+    /// It is on record now, as Pending.
+    Anew(Action),
+    /// It was asked for before, under the same key: this is how it stands.
+    Before(Action),
+}
+
+impl Requested {
+    /// The action.
+    pub fn action(self) -> Action {
+        match self {
+            Self::Anew(action) | Self::Before(action) => action,
+        }
+    }
 }
 
 /// What is wanted; library files by name still.
@@ -133,6 +172,12 @@ pub enum ActionError {
     /// An action of the same kind is active on the machine.
     #[error("Action is already in progress")]
     AlreadyActive(ActionId),
+    /// Something else was asked for under this key.
+    #[error("the idempotency key was used for another request")]
+    KeyTaken,
+    /// So many live responses are not final yet, and there may be no more.
+    #[error("{0} live response sessions are active, which is as many as there may be")]
+    TooManyLiveResponses(u32),
     /// The action has ended.
     #[error("the action is already {}", .0.stage)]
     Refused(Refusal),
@@ -170,12 +215,14 @@ pub struct Actions {
     store: Arc<dyn Store>,
     wake: Arc<Wake>,
     strict_cancel: bool,
+    repeats: Arc<Repeats>,
+    live_responses_max: Option<u32>,
 }
 
 impl Actions {
     /// Over this store, waking through this.
     pub fn new(store: Arc<dyn Store>, wake: Arc<Wake>) -> Self {
-        Self { store, wake, strict_cancel: false }
+        Self { store, wake, repeats: Arc::default(), live_responses_max: None, strict_cancel: false }
     }
 
     /// The same; whether a cancel asks for the permission of the action's own kind, not for any of those that allow a
@@ -184,16 +231,32 @@ impl Actions {
         Self { strict_cancel, ..self }
     }
 
-    /// Requests an action: checks permission, machine, kind and files, and records it as Pending.
+    /// The same, with so many live responses at once that are not final.
+    pub fn with_live_responses_max(self, live_responses_max: Option<u32>) -> Self {
+        Self { live_responses_max, ..self }
+    }
+
+    /// Requests an action: checks permission, machine, kind and files, and records it as Pending. One that was requested
+    /// before under the same key is not requested again.
     pub async fn request(
         &self,
         caller: &Caller,
         new: NewAction,
         now: Timestamp,
         random: [u8; 10],
-    ) -> Result<Action, ActionError> {
+    ) -> Result<Requested, ActionError> {
         let kind = new.wanted.kind();
         authorise(caller, Operation::Request(kind))?;
+        // Before all else: whatever has become of machine, files and limits since.
+        if let Some(key) = &new.key
+            && let Some((request, first)) = self.store.repeated(&caller.name, &key.key, now).await?
+        {
+            return if request == key.request {
+                self.before(caller, first, now).await
+            } else {
+                Err(ActionError::KeyTaken)
+            };
+        }
         // The machine comes first: clients test the connection with an id that is none.
         let machine = self.find_machine(&new.machine).await?;
         if let Some(why) = machine.cannot(kind) {
@@ -204,14 +267,41 @@ impl Actions {
         let action = Action::requested(id, machine.id, body, new.request, now);
         let what = format!("requested by {}", action.request.requestor);
         let line = Line { at: now, source: Source::Caller, what, stage: action.stage(), fact: None };
-        match self.store.insert(&action, &[line]).await? {
+        let entry = caller.entry(now).machine(machine.id).action(id).comment(&action.request.comment);
+        let terms = Terms {
+            audit: Entry { content: audit::body_digest(&action.body), ..entry },
+            once: new.key.map(|key| Once {
+                caller: caller.name.clone(),
+                key: key.key,
+                request: key.request,
+                expires_at: now.plus_seconds(KEY_SECONDS),
+            }),
+            live_responses_max: self.live_responses_max,
+        };
+        match self.store.insert(&action, &[line], &terms).await? {
             Inserted::Stored(stored) => {
                 self.wake.machine(action.machine);
-                Ok(Action { updated_at: stored.updated_at, ..action })
+                Ok(Requested::Anew(Action { updated_at: stored.updated_at, ..action }))
             }
+            Inserted::Repeated(first) => self.before(caller, first, now).await,
+            Inserted::KeyTaken => Err(ActionError::KeyTaken),
+            Inserted::TooMany => Err(ActionError::TooManyLiveResponses(self.live_responses_max.unwrap_or_default())),
             Inserted::AlreadyActive(other) => Err(ActionError::AlreadyActive(other)),
             Inserted::NoMachine => Err(ActionError::NotFound(format!("Machine {}", new.machine))),
         }
+    }
+
+    /// The action that a request led to when it was made before.
+    async fn before(&self, caller: &Caller, id: ActionId, now: Timestamp) -> Result<Requested, ActionError> {
+        let action = self.store.action(id).await?.ok_or_else(|| not_found_action(&id.to_string()))?;
+        let entry = caller.entry(now).machine(action.machine).action(id);
+        self.told(Entry { outcome: Outcome::Unchanged, ..entry }).await?;
+        Ok(Requested::Before(action))
+    }
+
+    /// Forgets keys of requests that have expired, at most `limit`. Returns how many.
+    pub async fn forget_keys(&self, now: Timestamp, limit: u32) -> Result<u32, ActionError> {
+        Ok(self.store.forget_keys(now, limit).await?)
     }
 
     /// Accepts a cancel, or says why it comes too late. A Pending action is Cancelled when this returns; a granted one
@@ -224,9 +314,13 @@ impl Actions {
         now: Timestamp,
     ) -> Result<Action, ActionError> {
         let action = self.action_for(caller, Operation::Cancel, id).await?;
+        let entry = caller.entry(now).machine(action.machine).action(action.id).comment(&comment);
         let event = Event::CancelRequested { requestor: caller.name.clone(), comment };
-        match self.decide(action.id, event, now).await? {
-            Decided { action, refusal: None, .. } => {
+        match self.decide_for(action.id, event, now, Some(&entry)).await? {
+            Decided { action, refusal: None, changed, .. } => {
+                if !changed {
+                    self.told(Entry { outcome: Outcome::Unchanged, ..entry }).await?;
+                }
                 self.wake.machine(action.machine);
                 Ok(action)
             }
@@ -316,9 +410,20 @@ impl Actions {
     }
 
     /// Changes a machine's tags; the machine as it is then.
-    pub async fn tag(&self, caller: &Caller, machine: MachineId, change: &TagChange) -> Result<Machine, ActionError> {
+    pub async fn tag(
+        &self,
+        caller: &Caller,
+        machine: MachineId,
+        change: &TagChange,
+        now: Timestamp,
+    ) -> Result<Machine, ActionError> {
         authorise(caller, Operation::Tag)?;
-        match self.store.tag(machine, change).await? {
+        let entry = caller.entry(now).machine(machine);
+        let entry = match change {
+            TagChange::Add(tag) => entry.object(format_args!("add tag {tag}")),
+            TagChange::Remove(tag) => entry.object(format_args!("remove tag {tag}")),
+        };
+        match self.store.tag(machine, change, &entry).await? {
             Tagged::Stored(machine) => Ok(*machine),
             Tagged::TooMany => Err(ActionError::Invalid(format!("a machine has at most {TAGS_MAX} tags"))),
             Tagged::NoMachine => Err(ActionError::NotFound(format!("Machine {machine}"))),
@@ -360,8 +465,19 @@ impl Actions {
         Ok(silent.map(|machine| Overdue::Silent { session: machine.session }))
     }
 
-    /// Load, decide, commit if nothing moved; otherwise again.
+    /// Decides what no caller asked for.
     async fn decide(&self, id: ActionId, event: Event, now: Timestamp) -> Result<Decided, ActionError> {
+        self.decide_for(id, event, now, None).await
+    }
+
+    /// Load, decide, commit if nothing moved, with the audit line of whoever asked; otherwise again.
+    async fn decide_for(
+        &self,
+        id: ActionId,
+        event: Event,
+        now: Timestamp,
+        audit: Option<&Entry>,
+    ) -> Result<Decided, ActionError> {
         for _ in 0..DECIDE_AGAIN_MAX {
             let action = self.store.action(id).await?.ok_or_else(|| not_found_action(&id.to_string()))?;
             let (change, tell) = match decide::decide(&action, event.clone(), now) {
@@ -375,7 +491,7 @@ impl Actions {
                     return Ok(Decided { refusal: Some(refusal), ..Decided::unchanged(action, Tell::Nothing) });
                 }
             };
-            match self.store.commit(&change).await? {
+            match self.store.commit(&change, audit).await? {
                 Committed::Stored(stored) => {
                     self.wake.changed(id);
                     if change.action.stage().is_final() {

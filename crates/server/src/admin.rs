@@ -1,13 +1,19 @@
 //! What an administrator does on the server's own machine, with its data directory: there is no set-up over HTTP that
 //! somebody else could use first.
 
+use crate::actions::token_name;
+use crate::authority::AUTHORITY_KEY_FILE;
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::tokens::{Tenant, hash_secret};
+use crate::links::LINK_KEY_FILE;
+use crate::signer::GRANT_KEY_FILE;
+use crate::tokens::{TOKEN_KEY_FILE, Tenant, hash_secret};
 use anyhow::Context as _;
+use domain::audit::{CallerKind, Entry};
 use domain::ids::{Digest, MachineId};
 use domain::machine::Machine;
 pub use domain::permission::{PERMISSIONS, Permission};
+use domain::time::Timestamp;
 use std::fmt::Write as _;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::Path;
@@ -68,7 +74,8 @@ pub async fn add_application(
         permissions,
         created_at: clock.now(),
     };
-    store.put_application(&application).await?;
+    let entry = by_administrator(application.created_at, "app add").object(format_args!("application {client_id}"));
+    store.put_application(&application, &entry).await?;
     Ok(NewApplication { tenant: tenant.0.to_string(), client_id, client_secret })
 }
 
@@ -85,9 +92,10 @@ pub async fn add_enrol_token(
     anyhow::ensure!((1..=ENROL_TOKEN_USES_MAX).contains(&uses_max), "1 to {ENROL_TOKEN_USES_MAX} uses");
     ensure_life(life_seconds)?;
     let token = secret(clock);
-    let expires_at = clock.now().plus_seconds(life_seconds);
-    let digest = Digest::of(token.as_bytes());
-    store.add_enrol_token(&EnrolToken { digest, uses_max, expires_at, machine: None }).await?;
+    let (now, digest) = (clock.now(), Digest::of(token.as_bytes()));
+    let expires_at = now.plus_seconds(life_seconds);
+    let entry = by_administrator(now, "enrol-token").object(token_name(&digest));
+    store.add_enrol_token(&EnrolToken { digest, uses_max, expires_at, machine: None }, &entry).await?;
     Ok(token)
 }
 
@@ -105,9 +113,29 @@ pub async fn add_reenrol_token(
     ensure_life(life_seconds)?;
     let machine = find_machine(store, id_or_name).await?;
     let token = secret(clock);
-    let (digest, expires_at) = (Digest::of(token.as_bytes()), clock.now().plus_seconds(life_seconds));
-    store.add_enrol_token(&EnrolToken { digest, uses_max: 1, expires_at, machine: Some(machine.id) }).await?;
+    let (now, digest) = (clock.now(), Digest::of(token.as_bytes()));
+    let expires_at = now.plus_seconds(life_seconds);
+    let entry = by_administrator(now, "enrol-token --machine").object(token_name(&digest)).machine(machine.id);
+    store.add_enrol_token(&EnrolToken { digest, uses_max: 1, expires_at, machine: Some(machine.id) }, &entry).await?;
     Ok((machine, token))
+}
+
+/// Tells the audit log of the keys that a server is about to make in a data directory: first the line, then the key.
+///
+/// # Errors
+/// The line cannot be written: then no key is made.
+pub async fn announce_keys(store: &dyn Store, dir: &Path, now: Timestamp) -> anyhow::Result<()> {
+    for name in [AUTHORITY_KEY_FILE, GRANT_KEY_FILE, TOKEN_KEY_FILE, LINK_KEY_FILE] {
+        if !dir.join(name).try_exists().with_context(|| format!("cannot look for {name}"))? {
+            store.audit(&Entry::new(now, CallerKind::Server, "", "make key").object(name)).await?;
+        }
+    }
+    Ok(())
+}
+
+/// A line of what is done on the server's own machine.
+fn by_administrator(now: Timestamp, command: &str) -> Entry {
+    Entry::new(now, CallerKind::Administrator, "", &format!("countermand {command}"))
 }
 
 fn ensure_life(life_seconds: i64) -> anyhow::Result<()> {

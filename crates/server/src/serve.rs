@@ -27,9 +27,12 @@ use tokio::sync::watch;
 pub async fn serve(config: Config) -> anyhow::Result<()> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let store = admin::open_store(&config)?;
+    admin::announce_keys(&*store, &config.data.dir, clock.now()).await?;
     let authority = Arc::new(Authority::open(&config.data.dir, &config.listen.names, clock.now())?);
     let wake = Arc::new(Wake::default());
-    let actions = Actions::new(Arc::clone(&store), Arc::clone(&wake)).with_strict_cancel(config.cancel.strict);
+    let actions = Actions::new(Arc::clone(&store), Arc::clone(&wake))
+        .with_strict_cancel(config.cancel.strict)
+        .with_live_responses_max(config.limits.live_response_sessions_max());
     let link = agent_link(&config, &clock, &actions, &wake, &authority)?;
     let state = api_state(&config, &clock, store, actions.clone()).await?;
     let api_router = agent_link::enrol_router(link.clone()).merge(api::router(state));
@@ -43,7 +46,7 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
     let agent_tls = Some(tls::agents(&authority)?);
 
     let (end, ended) = watch::channel(());
-    let sweeping = tokio::spawn(sweep::sweep(actions, clock, config.agents.horizon_seconds));
+    let sweeping = tokio::spawn(sweep::sweep(actions.clone(), Arc::clone(&clock), config.agents.horizon_seconds));
     let api = listen::serve(api_listener, api_tls, api_router, &listen, told(ended.clone()));
     let agents = listen::serve(agent_listener, agent_tls, agent_router, &listen, told(ended));
     let told_to_end = async {
@@ -54,6 +57,10 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
     };
     let served = tokio::try_join!(api, agents, told_to_end);
     sweeping.abort();
+    if let Err(e) = actions.write_counted(clock.now(), true).await {
+        tracing::error!(error = %e, "the audit log could not be told of what was counted");
+    }
+    sweep::show_head(&actions).await;
     served.context("serving")?;
     Ok(())
 }

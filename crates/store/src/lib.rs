@@ -14,6 +14,7 @@ mod stamp;
 
 use async_trait::async_trait;
 use domain::action::Action;
+use domain::audit::{Entry, Head, StoredEntry};
 use domain::decide::Change;
 use domain::history::{Line, StoredLine};
 use domain::ids::{ActionId, Digest, Epoch, MachineId};
@@ -32,15 +33,17 @@ pub const NOTED_LINES_MAX: u64 = 1000;
 /// What an engine must do. Each method is one transaction.
 #[async_trait]
 pub trait Store: Send + Sync {
-    /// Adds a Pending action with its first history lines, of which there is at least one. An id is used once. As with
-    /// every change, its `updated_at` is raised where it is not later than that of every change committed before.
-    async fn insert(&self, action: &Action, history: &[Line]) -> Result<Inserted, StoreError>;
+    /// Adds a Pending action with its first history lines, of which there is at least one, on these terms. An id is used
+    /// once. As with every change, its `updated_at` is raised where it is not later than that of every change committed
+    /// before. What stands against it is said in this order: the key, the machine, the number of live responses, the kind.
+    async fn insert(&self, action: &Action, history: &[Line], terms: &Terms) -> Result<Inserted, StoreError>;
 
     /// Commits a decided change: the action, its history lines and what it [`needs`](Change::needs), or nothing. What
     /// fails is said in this order: revision, session, class. A change of an unknown action has moved; a change of stage
-    /// without a history line is refused. What is stored was changed at the time that was decided, or a little later: in
-    /// the order of the commits, over all actions, `updated_at` is distinct and rises.
-    async fn commit(&self, change: &Change) -> Result<Committed, StoreError>;
+    /// without a history line is refused. A change that a caller asked for has its audit line with it. What is stored was
+    /// changed at the time that was decided, or a little later: in the order of the commits, over all actions,
+    /// `updated_at` is distinct and rises.
+    async fn commit(&self, change: &Change, audit: Option<&Entry>) -> Result<Committed, StoreError>;
 
     /// Adds history lines without changing the action (facts of the machine, late evidence). A line whose fact is
     /// already there is left out, and so is what is beyond [`NOTED_LINES_MAX`]. Refused for an unknown action.
@@ -71,12 +74,24 @@ pub trait Store: Send + Sync {
 
     /// Adds a machine, if the token is known, not expired at `now`, not used up and not for a machine on record; uses it
     /// once. A token expires at its time, not after it. Refused, without a use, for a machine that is on record.
-    async fn enrol(&self, machine: &Machine, token: &Digest, now: Timestamp) -> Result<Enrolled, StoreError>;
+    async fn enrol(
+        &self,
+        machine: &Machine,
+        token: &Digest,
+        now: Timestamp,
+        audit: &Entry,
+    ) -> Result<Enrolled, StoreError>;
 
     /// Enrols a machine that is on record again, with a token that is for it: the next incarnation, a new session, and the
     /// end of everything that is open there, in one transaction. What fails is said in this order: token, then whatever
     /// has moved since the ends were decided.
-    async fn reenrol(&self, again: &Reenrolment, token: &Digest, now: Timestamp) -> Result<Enrolled, StoreError>;
+    async fn reenrol(
+        &self,
+        again: &Reenrolment,
+        token: &Digest,
+        now: Timestamp,
+        audit: &Entry,
+    ) -> Result<Enrolled, StoreError>;
 
     /// One machine.
     async fn machine(&self, id: MachineId) -> Result<Option<Machine>, StoreError>;
@@ -85,7 +100,7 @@ pub trait Store: Send + Sync {
     async fn machines(&self, query: &MachineQuery) -> Result<Vec<Machine>, StoreError>;
 
     /// Changes a machine's tags, as [`Machine::tags_after`] has it.
-    async fn tag(&self, machine: MachineId, change: &TagChange) -> Result<Tagged, StoreError>;
+    async fn tag(&self, machine: MachineId, change: &TagChange, audit: &Entry) -> Result<Tagged, StoreError>;
 
     /// How many machines pass.
     async fn count_machines(&self, filter: &Filter<MachineField>) -> Result<u64, StoreError>;
@@ -109,10 +124,10 @@ pub trait Store: Send + Sync {
 
     /// Adds an enrolment token, known by its digest only. Added again, it takes the new limits and keeps its uses.
     /// Refused: one for an unknown machine, for a machine and more than one use, or added again for another machine.
-    async fn add_enrol_token(&self, token: &EnrolToken) -> Result<(), StoreError>;
+    async fn add_enrol_token(&self, token: &EnrolToken, audit: &Entry) -> Result<(), StoreError>;
 
     /// Adds or replaces an application.
-    async fn put_application(&self, application: &Application) -> Result<(), StoreError>;
+    async fn put_application(&self, application: &Application, audit: &Entry) -> Result<(), StoreError>;
 
     /// One application.
     async fn application(&self, client_id: &str) -> Result<Option<Application>, StoreError>;
@@ -125,6 +140,7 @@ pub trait Store: Send + Sync {
         file: &LibraryFile,
         content: &[u8],
         replace: bool,
+        audit: &Entry,
     ) -> Result<LibraryPut, StoreError>;
 
     /// Library files, by name.
@@ -134,7 +150,26 @@ pub trait Store: Send + Sync {
     async fn library_content(&self, sha256: &Digest) -> Result<Option<Vec<u8>>, StoreError>;
 
     /// Deletes a library file; false if there is none of that name.
-    async fn delete_library_file(&self, name: &str) -> Result<bool, StoreError>;
+    async fn delete_library_file(&self, name: &str, audit: &Entry) -> Result<bool, StoreError>;
+
+    /// Adds a line of its own to the audit log: of what changes nothing else. What changes something brings its line along,
+    /// and is not done if the line cannot be written.
+    async fn audit(&self, entry: &Entry) -> Result<(), StoreError>;
+
+    /// Lines of the audit log after this one, in their order; at most `limit`. One that does not read ends the page, or,
+    /// as the first of it, is [`StoreError::Damaged`].
+    async fn audit_lines(&self, after: u64, limit: u32) -> Result<Vec<StoredEntry>, StoreError>;
+
+    /// How far the audit log goes, by its own account.
+    async fn audit_head(&self) -> Result<Head, StoreError>;
+
+    /// What the caller asked for under this key, and the action it led to; none if there is no such key, or it has
+    /// expired at `now`. A key expires at its time, not after it.
+    async fn repeated(&self, caller: &str, key: &str, now: Timestamp)
+    -> Result<Option<(Digest, ActionId)>, StoreError>;
+
+    /// Forgets keys that have expired at `now`, at most `limit`. Says how many.
+    async fn forget_keys(&self, now: Timestamp, limit: u32) -> Result<u32, StoreError>;
 
     /// A named setting of the installation; `otherwise` is kept if there is none yet, and what stands is returned.
     async fn setting(&self, name: &str, otherwise: &str) -> Result<String, StoreError>;
@@ -147,11 +182,41 @@ pub trait Store: Send + Sync {
     async fn integrity(&self) -> Result<Vec<String>, StoreError>;
 }
 
+/// What comes on record with an action, and what stands against it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Terms {
+    /// The line of the audit log.
+    pub audit: Entry,
+    /// The key under which the caller may ask again without asking twice.
+    pub once: Option<Once>,
+    /// How many live responses there may be that are not final, if this is another.
+    pub live_responses_max: Option<u32>,
+}
+
+/// A request that is done once, however often it arrives.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Once {
+    /// Who asks.
+    pub caller: String,
+    /// The caller's own name for the request.
+    pub key: String,
+    /// The SHA-256 of the request.
+    pub request: Digest,
+    /// When the key is forgotten.
+    pub expires_at: Timestamp,
+}
+
 /// What became of an insert.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Inserted {
     /// It is on record.
     Stored(Stored),
+    /// The caller asked for it before, under this key: this is the action it led to.
+    Repeated(ActionId),
+    /// The caller asked for something else under this key.
+    KeyTaken,
+    /// As many live responses as there may be are not final yet.
+    TooMany,
     /// An action of the same kind on that machine is not final yet: this one.
     AlreadyActive(ActionId),
     /// There is no such machine.

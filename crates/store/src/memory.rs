@@ -5,9 +5,11 @@
 //! so no command of the product offers it.
 
 mod actions;
+mod audit;
 mod guards;
 mod history;
 mod integrity;
+mod keys;
 mod library;
 mod listing;
 mod machines;
@@ -15,10 +17,11 @@ mod tables;
 
 use crate::{
     ActionField, ActionQuery, Application, Committed, EnrolToken, Enrolled, Filter, Inserted, LibraryFile, LibraryPut,
-    MachineField, MachineQuery, Reenrolment, Store, StoreError, Tagged,
+    MachineField, MachineQuery, Reenrolment, Store, StoreError, Tagged, Terms,
 };
 use async_trait::async_trait;
 use domain::action::Action;
+use domain::audit::{Entry, Head, StoredEntry};
 use domain::decide::Change;
 use domain::history::{Line, StoredLine};
 use domain::ids::{ActionId, Digest, Epoch, MachineId};
@@ -48,12 +51,12 @@ impl MemoryStore {
 
 #[async_trait]
 impl Store for MemoryStore {
-    async fn insert(&self, action: &Action, history: &[Line]) -> Result<Inserted, StoreError> {
-        self.tables()?.insert(action, history)
+    async fn insert(&self, action: &Action, history: &[Line], terms: &Terms) -> Result<Inserted, StoreError> {
+        self.tables()?.insert(action, history, terms)
     }
 
-    async fn commit(&self, change: &Change) -> Result<Committed, StoreError> {
-        self.tables()?.commit(change)
+    async fn commit(&self, change: &Change, audit: Option<&Entry>) -> Result<Committed, StoreError> {
+        self.tables()?.commit(change, audit)
     }
 
     async fn note(&self, action: ActionId, lines: &[Line]) -> Result<(), StoreError> {
@@ -90,12 +93,24 @@ impl Store for MemoryStore {
         Ok(self.tables()?.history(id))
     }
 
-    async fn enrol(&self, machine: &Machine, token: &Digest, now: Timestamp) -> Result<Enrolled, StoreError> {
-        self.tables()?.enrol(machine, token, now)
+    async fn enrol(
+        &self,
+        machine: &Machine,
+        token: &Digest,
+        now: Timestamp,
+        audit: &Entry,
+    ) -> Result<Enrolled, StoreError> {
+        self.tables()?.enrol(machine, token, now, audit)
     }
 
-    async fn reenrol(&self, again: &Reenrolment, token: &Digest, now: Timestamp) -> Result<Enrolled, StoreError> {
-        self.tables()?.reenrol(again, token, now)
+    async fn reenrol(
+        &self,
+        again: &Reenrolment,
+        token: &Digest,
+        now: Timestamp,
+        audit: &Entry,
+    ) -> Result<Enrolled, StoreError> {
+        self.tables()?.reenrol(again, token, now, audit)
     }
 
     async fn machine(&self, id: MachineId) -> Result<Option<Machine>, StoreError> {
@@ -107,8 +122,8 @@ impl Store for MemoryStore {
         Ok(self.tables()?.machines_listed(query))
     }
 
-    async fn tag(&self, machine: MachineId, change: &TagChange) -> Result<Tagged, StoreError> {
-        Ok(self.tables()?.tag(machine, change))
+    async fn tag(&self, machine: MachineId, change: &TagChange, audit: &Entry) -> Result<Tagged, StoreError> {
+        Ok(self.tables()?.tag(machine, change, audit))
     }
 
     async fn count_machines(&self, filter: &Filter<MachineField>) -> Result<u64, StoreError> {
@@ -132,17 +147,18 @@ impl Store for MemoryStore {
         Ok(())
     }
 
-    async fn add_enrol_token(&self, token: &EnrolToken) -> Result<(), StoreError> {
-        self.tables()?.add_enrol_token(token)
+    async fn add_enrol_token(&self, token: &EnrolToken, audit: &Entry) -> Result<(), StoreError> {
+        self.tables()?.add_enrol_token(token, audit)
     }
 
     async fn enrol_token(&self, token: &Digest) -> Result<Option<EnrolToken>, StoreError> {
         Ok(self.tables()?.tokens.get(token).map(|known| known.limits.clone()))
     }
 
-    async fn put_application(&self, application: &Application) -> Result<(), StoreError> {
+    async fn put_application(&self, application: &Application, audit: &Entry) -> Result<(), StoreError> {
         let mut tables = self.tables()?;
         tables.applications.insert(application.client_id.clone(), application.clone());
+        tables.append_audit(audit);
         tables.count();
         Ok(())
     }
@@ -156,8 +172,9 @@ impl Store for MemoryStore {
         file: &LibraryFile,
         content: &[u8],
         replace: bool,
+        audit: &Entry,
     ) -> Result<LibraryPut, StoreError> {
-        self.tables()?.put_library_file(file, content, replace)
+        self.tables()?.put_library_file(file, content, replace, audit)
     }
 
     async fn library_files(&self) -> Result<Vec<LibraryFile>, StoreError> {
@@ -168,8 +185,36 @@ impl Store for MemoryStore {
         Ok(self.tables()?.contents.get(sha256).cloned())
     }
 
-    async fn delete_library_file(&self, name: &str) -> Result<bool, StoreError> {
-        Ok(self.tables()?.delete_library_file(name))
+    async fn delete_library_file(&self, name: &str, audit: &Entry) -> Result<bool, StoreError> {
+        Ok(self.tables()?.delete_library_file(name, audit))
+    }
+
+    async fn audit(&self, entry: &Entry) -> Result<(), StoreError> {
+        let mut tables = self.tables()?;
+        tables.append_audit(entry);
+        tables.count();
+        Ok(())
+    }
+
+    async fn audit_lines(&self, after: u64, limit: u32) -> Result<Vec<StoredEntry>, StoreError> {
+        Ok(self.tables()?.audit_lines(after, limit))
+    }
+
+    async fn audit_head(&self) -> Result<Head, StoreError> {
+        Ok(self.tables()?.audit_head())
+    }
+
+    async fn repeated(
+        &self,
+        caller: &str,
+        key: &str,
+        now: Timestamp,
+    ) -> Result<Option<(Digest, ActionId)>, StoreError> {
+        Ok(self.tables()?.repeated(caller, key, now))
+    }
+
+    async fn forget_keys(&self, now: Timestamp, limit: u32) -> Result<u32, StoreError> {
+        Ok(self.tables()?.forget_keys(now, limit))
     }
 
     async fn setting(&self, name: &str, otherwise: &str) -> Result<String, StoreError> {

@@ -3,6 +3,7 @@
 
 mod access;
 mod actions;
+mod audit;
 mod checkpoint;
 mod columns;
 mod config;
@@ -10,6 +11,7 @@ mod enrol_tokens;
 mod failure;
 mod history;
 mod integrity;
+mod keys;
 mod library;
 mod listing;
 mod machines;
@@ -22,12 +24,13 @@ mod writer;
 
 use crate::{
     ActionField, ActionQuery, Application, Committed, EnrolToken, Enrolled, Filter, Inserted, LibraryFile, LibraryPut,
-    MachineField, MachineQuery, Reenrolment, Store, StoreError, Tagged,
+    MachineField, MachineQuery, Reenrolment, Store, StoreError, Tagged, Terms,
 };
 use async_trait::async_trait;
 use checkpoint::Checkpointer;
 pub use config::SqliteConfig;
 use domain::action::Action;
+use domain::audit::{Entry, Head, StoredEntry};
 use domain::decide::Change;
 use domain::history::{Line, StoredLine};
 use domain::ids::{ActionId, Digest, Epoch, MachineId};
@@ -61,14 +64,14 @@ impl SqliteStore {
 
 #[async_trait]
 impl Store for SqliteStore {
-    async fn insert(&self, action: &Action, history: &[Line]) -> Result<Inserted, StoreError> {
-        let (action, lines) = (action.clone(), history.to_vec());
-        self.writer.write(move |unit| actions::insert(unit, &action, &lines)).await
+    async fn insert(&self, action: &Action, history: &[Line], terms: &Terms) -> Result<Inserted, StoreError> {
+        let (action, lines, terms) = (action.clone(), history.to_vec(), terms.clone());
+        self.writer.write(move |unit| actions::insert(unit, &action, &lines, &terms)).await
     }
 
-    async fn commit(&self, change: &Change) -> Result<Committed, StoreError> {
-        let change = change.clone();
-        self.writer.write(move |unit| actions::commit(unit, &change)).await
+    async fn commit(&self, change: &Change, audit: Option<&Entry>) -> Result<Committed, StoreError> {
+        let (change, audit) = (change.clone(), audit.cloned());
+        self.writer.write(move |unit| actions::commit(unit, &change, audit.as_ref())).await
     }
 
     async fn note(&self, action: ActionId, lines: &[Line]) -> Result<(), StoreError> {
@@ -108,14 +111,26 @@ impl Store for SqliteStore {
         self.readers.read(move |connection| history::read(connection, id)).await
     }
 
-    async fn enrol(&self, machine: &Machine, token: &Digest, now: Timestamp) -> Result<Enrolled, StoreError> {
-        let (machine, token) = (machine.clone(), *token);
-        self.writer.write(move |unit| machines::enrol(unit, &machine, &token, now)).await
+    async fn enrol(
+        &self,
+        machine: &Machine,
+        token: &Digest,
+        now: Timestamp,
+        audit: &Entry,
+    ) -> Result<Enrolled, StoreError> {
+        let (machine, token, audit) = (machine.clone(), *token, audit.clone());
+        self.writer.write(move |unit| machines::enrol(unit, &machine, &token, now, &audit)).await
     }
 
-    async fn reenrol(&self, again: &Reenrolment, token: &Digest, now: Timestamp) -> Result<Enrolled, StoreError> {
-        let (again, token) = (again.clone(), *token);
-        self.writer.write(move |unit| machines::reenrol(unit, &again, &token, now)).await
+    async fn reenrol(
+        &self,
+        again: &Reenrolment,
+        token: &Digest,
+        now: Timestamp,
+        audit: &Entry,
+    ) -> Result<Enrolled, StoreError> {
+        let (again, token, audit) = (again.clone(), *token, audit.clone());
+        self.writer.write(move |unit| machines::reenrol(unit, &again, &token, now, &audit)).await
     }
 
     async fn machine(&self, id: MachineId) -> Result<Option<Machine>, StoreError> {
@@ -134,9 +149,9 @@ impl Store for SqliteStore {
         self.readers.read(move |connection| listing::count_machines(connection, &filter)).await
     }
 
-    async fn tag(&self, machine: MachineId, change: &TagChange) -> Result<Tagged, StoreError> {
-        let change = change.clone();
-        self.writer.write(move |unit| machines::tag(unit, machine, &change)).await
+    async fn tag(&self, machine: MachineId, change: &TagChange, audit: &Entry) -> Result<Tagged, StoreError> {
+        let (change, audit) = (change.clone(), audit.clone());
+        self.writer.write(move |unit| machines::tag(unit, machine, &change, &audit)).await
     }
 
     async fn open_session(
@@ -155,18 +170,18 @@ impl Store for SqliteStore {
         self.writer.write(move |unit| machines::seen(unit, machine, now)).await
     }
 
-    async fn add_enrol_token(&self, token: &EnrolToken) -> Result<(), StoreError> {
-        let token = token.clone();
-        self.writer.write(move |unit| enrol_tokens::add(unit, &token)).await
+    async fn add_enrol_token(&self, token: &EnrolToken, audit: &Entry) -> Result<(), StoreError> {
+        let (token, audit) = (token.clone(), audit.clone());
+        self.writer.write(move |unit| enrol_tokens::add(unit, &token, &audit)).await
     }
 
     async fn enrol_token(&self, token: &Digest) -> Result<Option<EnrolToken>, StoreError> {
         self.readers.look_up(|connection| enrol_tokens::token(connection, token))
     }
 
-    async fn put_application(&self, application: &Application) -> Result<(), StoreError> {
-        let application = application.clone();
-        self.writer.write(move |unit| access::put_application(unit, &application)).await
+    async fn put_application(&self, application: &Application, audit: &Entry) -> Result<(), StoreError> {
+        let (application, audit) = (application.clone(), audit.clone());
+        self.writer.write(move |unit| access::put_application(unit, &application, &audit)).await
     }
 
     async fn application(&self, client_id: &str) -> Result<Option<Application>, StoreError> {
@@ -178,9 +193,10 @@ impl Store for SqliteStore {
         file: &LibraryFile,
         content: &[u8],
         replace: bool,
+        audit: &Entry,
     ) -> Result<LibraryPut, StoreError> {
-        let (file, content) = (file.clone(), content.to_vec());
-        self.writer.write(move |unit| library::put(unit, &file, &content, replace)).await
+        let (file, content, audit) = (file.clone(), content.to_vec(), audit.clone());
+        self.writer.write(move |unit| library::put(unit, &file, &content, replace, &audit)).await
     }
 
     async fn library_files(&self) -> Result<Vec<LibraryFile>, StoreError> {
@@ -192,9 +208,41 @@ impl Store for SqliteStore {
         self.readers.read(move |connection| library::content(connection, &sha256)).await
     }
 
-    async fn delete_library_file(&self, name: &str) -> Result<bool, StoreError> {
-        let name = name.to_string();
-        self.writer.write(move |unit| library::delete(unit, &name)).await
+    async fn delete_library_file(&self, name: &str, audit: &Entry) -> Result<bool, StoreError> {
+        let (name, audit) = (name.to_string(), audit.clone());
+        self.writer.write(move |unit| library::delete(unit, &name, &audit)).await
+    }
+
+    async fn audit(&self, entry: &Entry) -> Result<(), StoreError> {
+        let entry = entry.clone();
+        self.writer
+            .write(move |unit| {
+                unit.audit(&entry)?;
+                unit.count();
+                Ok(())
+            })
+            .await
+    }
+
+    async fn audit_lines(&self, after: u64, limit: u32) -> Result<Vec<StoredEntry>, StoreError> {
+        self.readers.read(move |connection| audit::lines(connection, after, limit)).await
+    }
+
+    async fn audit_head(&self) -> Result<Head, StoreError> {
+        self.readers.look_up(audit::head)
+    }
+
+    async fn repeated(
+        &self,
+        caller: &str,
+        key: &str,
+        now: Timestamp,
+    ) -> Result<Option<(Digest, ActionId)>, StoreError> {
+        self.readers.look_up(|connection| keys::repeated(connection, caller, key, now))
+    }
+
+    async fn forget_keys(&self, now: Timestamp, limit: u32) -> Result<u32, StoreError> {
+        self.writer.write(move |unit| keys::forget(unit, now, limit)).await
     }
 
     async fn setting(&self, name: &str, otherwise: &str) -> Result<String, StoreError> {

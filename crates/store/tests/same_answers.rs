@@ -19,11 +19,11 @@ use domain::time::Timestamp;
 use std::fmt::Debug;
 use store::query::Value;
 use store::{
-    ActionField, ActionQuery, Application, EnrolToken, Enrolled, Filter, LibraryFile, MachineQuery, MemoryStore,
-    Reenrolment, SqliteConfig, SqliteStore, Store, StoreError,
+    ActionField, ActionQuery, Application, EnrolToken, Enrolled, Filter, LibraryFile, MachineQuery, MemoryStore, Once,
+    Reenrolment, SqliteConfig, SqliteStore, Store, StoreError, Terms,
 };
 use uuid::Uuid;
-use world::{START, action_id, isolate, run};
+use world::{START, action_id, audited, isolate, run, terms};
 
 /// How many stores are filled, and with how many calls each.
 const RUNS: u64 = 12;
@@ -58,8 +58,11 @@ async fn both_engines_answer_every_call_alike() {
 async fn first_machine(store: &dyn Store) {
     let expires_at = START.plus_seconds(1);
     let token = EnrolToken { digest: Digest::of(b"first"), uses_max: 1, expires_at, machine: None };
-    store.add_enrol_token(&token).await.expect("a token");
-    assert_eq!(store.enrol(&machine(MachineId([1; 20])), &token.digest, START).await.expect("room"), Enrolled::Stored);
+    store.add_enrol_token(&token, &audited()).await.expect("a token");
+    assert_eq!(
+        store.enrol(&machine(MachineId([1; 20])), &token.digest, START, &audited()).await.expect("room"),
+        Enrolled::Stored
+    );
 }
 
 fn machine(id: MachineId) -> Machine {
@@ -112,7 +115,20 @@ async fn insert(store: &dyn Store, dice: &mut Dice) -> String {
     }
     let mut lines = lines(dice);
     lines.push(line(dice, &action));
-    answered("insert", (&action, &lines), store.insert(&action, &lines).await)
+    let terms = terms_of(dice);
+    answered("insert", (&action, &lines, &terms), store.insert(&action, &lines, &terms).await)
+}
+
+/// Few keys and requests, so that they meet; seldom room for live responses.
+fn terms_of(dice: &mut Dice) -> Terms {
+    let once = Once {
+        caller: dice.below(2).to_string(),
+        key: dice.below(2).to_string(),
+        request: Digest::of(&[dice.below(2) as u8]),
+        expires_at: time(dice),
+    };
+    let once = (dice.below(3) == 0).then_some(once);
+    Terms { once, live_responses_max: (dice.below(3) == 0).then(|| dice.below(3) as u32), ..terms() }
 }
 
 async fn commit(store: &dyn Store, dice: &mut Dice) -> String {
@@ -139,7 +155,8 @@ async fn commit(store: &dyn Store, dice: &mut Dice) -> String {
     }
     let from_revision = stands.revision.saturating_sub(u64::from(dice.below(12) == 0));
     let change = Change { action, from_revision, needs, history };
-    answered("commit", &change, store.commit(&change).await)
+    let audit = (dice.below(2) == 0).then(audited);
+    answered("commit", (&change, audit.is_some()), store.commit(&change, audit.as_ref()).await)
 }
 
 async fn enrol(store: &dyn Store, dice: &mut Dice) -> String {
@@ -148,17 +165,17 @@ async fn enrol(store: &dyn Store, dice: &mut Dice) -> String {
         let machine = (dice.below(2) == 0).then(|| machine_id(dice));
         let (uses_max, expires_at) = (dice.below(3) as u32, time(dice).plus_seconds(5));
         let token = EnrolToken { digest, uses_max, expires_at, machine };
-        return answered("add_enrol_token", &token, store.add_enrol_token(&token).await);
+        return answered("add_enrol_token", &token, store.add_enrol_token(&token, &audited()).await);
     }
     if dice.below(3) == 0 {
         let (id, tag) = (machine_id(dice), dice.below(3).to_string());
         let change = if dice.below(2) == 0 { TagChange::Add(tag) } else { TagChange::Remove(tag) };
-        return answered("tag", (id, &change), store.tag(id, &change).await);
+        return answered("tag", (id, &change), store.tag(id, &change, &audited()).await);
     }
     let name = ["Beta", "alpha"][dice.below(2) as usize].into();
     let machine = Machine { name, last_seen: time(dice), ..machine(machine_id(dice)) };
     let now = time(dice);
-    answered("enrol", (&machine, digest, now), store.enrol(&machine, &digest, now).await)
+    answered("enrol", (&machine, digest, now), store.enrol(&machine, &digest, now, &audited()).await)
 }
 
 /// Again, with the ends of all or of some of what is open, or of what is not.
@@ -177,13 +194,13 @@ async fn reenrol(store: &dyn Store, dice: &mut Dice) -> String {
     let incarnation = stands + 1 - (dice.below(6) as u32) / 5;
     let again = Reenrolment { machine: id, incarnation, name: "anew".into(), told: Told::default(), ends };
     let (digest, now) = (Digest::of(&[dice.below(3) as u8]), time(dice));
-    answered("reenrol", (&again, digest, now), store.reenrol(&again, &digest, now).await)
+    answered("reenrol", (&again, digest, now), store.reenrol(&again, &digest, now, &audited()).await)
 }
 
 async fn library(store: &dyn Store, dice: &mut Dice) -> String {
     let name = ["a.sh", "b.sh"][dice.below(2) as usize];
     if dice.below(3) == 0 {
-        return answered("delete_library_file", name, store.delete_library_file(name).await);
+        return answered("delete_library_file", name, store.delete_library_file(name, &audited()).await);
     }
     let (content, replace) = (content(dice), dice.below(2) == 0);
     let file = LibraryFile {
@@ -197,10 +214,18 @@ async fn library(store: &dyn Store, dice: &mut Dice) -> String {
         created_at: time(dice),
         updated_at: time(dice),
     };
-    answered("put_library_file", (&file, replace), store.put_library_file(&file, content, replace).await)
+    answered("put_library_file", (&file, replace), store.put_library_file(&file, content, replace, &audited()).await)
 }
 
 async fn access(store: &dyn Store, dice: &mut Dice) -> String {
+    match dice.below(6) {
+        0 => return answered("audit", "", store.audit(&audited()).await),
+        1 => {
+            let (now, limit) = (time(dice), dice.below(3) as u32);
+            return answered("forget_keys", (now, limit), store.forget_keys(now, limit).await);
+        }
+        _ => {}
+    }
     let name = ["one", "other"][dice.below(2) as usize];
     if dice.below(2) == 0 {
         let otherwise = dice.below(9).to_string();
@@ -213,7 +238,7 @@ async fn access(store: &dyn Store, dice: &mut Dice) -> String {
         permissions: vec![Permission::MachineReadAll],
         created_at: time(dice),
     };
-    answered("put_application", &application, store.put_application(&application).await)
+    answered("put_application", &application, store.put_application(&application, &audited()).await)
 }
 
 /// All that a store shows, as text.
@@ -251,6 +276,14 @@ async fn everything(store: &dyn Store) -> String {
     }
     for name in ["one", "other"] {
         seen.push(answered("application", name, store.application(name).await));
+    }
+    seen.push(answered("audit_head", "", store.audit_head().await));
+    let head = store.audit_head().await.expect("a head").sequence;
+    seen.push(answered("audit_lines", head, store.audit_lines(head.saturating_sub(3), 2).await));
+    for (caller, key) in [("0", "0"), ("0", "1"), ("1", "0"), ("1", "1")] {
+        for now in [START, START.plus_seconds(5)] {
+            seen.push(answered("repeated", (caller, key, now), store.repeated(caller, key, now).await));
+        }
     }
     seen.push(answered("commit_number", "", store.commit_number().await));
     seen.join("\n")

@@ -49,6 +49,21 @@ pub struct Serve {
     /// Calls per hour that one application may make to one endpoint.
     #[arg(long, default_value_t = 1500)]
     limit_per_hour: u32,
+    /// Live responses per minute that one application may request.
+    #[arg(long, default_value_t = 10)]
+    limit_live_response_per_minute: u32,
+    /// Live responses that may be under way or waiting at once, of all applications together.
+    #[arg(long, default_value_t = 25)]
+    limit_live_response_sessions: u32,
+    /// Links to investigation packages per minute that one application may ask for.
+    #[arg(long, default_value_t = 2)]
+    limit_package_per_minute: u32,
+    /// Links to investigation packages per hour that one application may ask for.
+    #[arg(long, default_value_t = 120)]
+    limit_package_per_hour: u32,
+    /// Investigations per hour that one application may start.
+    #[arg(long, default_value_t = 50)]
+    limit_investigation_per_hour: u32,
     /// Do not limit calls.
     #[arg(long)]
     no_limits: bool,
@@ -82,7 +97,11 @@ impl Serve {
             enabled: !self.no_limits,
             per_minute: self.limit_per_minute,
             per_hour: self.limit_per_hour,
-            ..LimitsConfig::default()
+            live_response_per_minute: self.limit_live_response_per_minute,
+            package_per_minute: self.limit_package_per_minute,
+            package_per_hour: self.limit_package_per_hour,
+            investigation_per_hour: self.limit_investigation_per_hour,
+            live_response_sessions: self.limit_live_response_sessions,
         };
         Ok(Config {
             listen: ListenConfig {

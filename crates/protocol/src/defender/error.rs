@@ -61,6 +61,8 @@ pub enum Code {
     ResourceNotFound,
     /// 413.
     RequestTooLarge,
+    /// 422: the same key, and another request. Ours; Defender has no such keys.
+    IdempotencyKeyReused,
     /// 429.
     TooManyRequests,
     /// 500.
@@ -92,6 +94,7 @@ impl Code {
             Self::Forbidden | Self::DisabledFeature => 403,
             Self::NotFound | Self::ResourceNotFound => 404,
             Self::RequestTooLarge => 413,
+            Self::IdempotencyKeyReused => 422,
             Self::TooManyRequests => 429,
             Self::InternalServerError => 500,
             Self::ServiceUnavailable => 503,

@@ -1,6 +1,7 @@
 //! Becoming known: as a new machine, or, on an operator's word, again under the record of one that is known.
 
-use super::{ActionError, Actions, DECIDE_AGAIN_MAX};
+use super::{ActionError, Actions, DECIDE_AGAIN_MAX, Origin, token_name};
+use domain::audit::{CallerKind, Entry};
 use domain::decide::{Change, Decision, decide};
 use domain::hello;
 use domain::ids::{ActionId, Digest, MachineId};
@@ -29,8 +30,15 @@ impl Actions {
     }
 
     /// Records a machine that came with a valid token.
-    pub async fn enrol(&self, machine: &Machine, token: &str, now: Timestamp) -> Result<Enrolled, ActionError> {
-        Ok(self.store.enrol(machine, &digest(token), now).await?)
+    pub async fn enrol(
+        &self,
+        machine: &Machine,
+        token: &str,
+        now: Timestamp,
+        origin: &Origin,
+    ) -> Result<Enrolled, ActionError> {
+        let (token, entry) = (digest(token), entry_of(origin, now, &machine.name, token).machine(machine.id));
+        Ok(self.store.enrol(machine, &token, now, &entry).await?)
     }
 
     /// Enrols a machine on record again: the next incarnation, for which `certify` makes the certificate first. In the
@@ -40,6 +48,7 @@ impl Actions {
         &self,
         returning: &Returning<'_>,
         now: Timestamp,
+        origin: &Origin,
         certify: impl Fn(u32) -> Result<C, ActionError>,
     ) -> Result<(Enrolled, u32, C), ActionError> {
         let machine = returning.machine;
@@ -53,7 +62,8 @@ impl Actions {
             let ended: Vec<ActionId> = ends.iter().map(|change| change.action.id).collect();
             let (name, told) = (returning.name.to_string(), unheard());
             let again = Reenrolment { machine, incarnation, name, told, ends };
-            let enrolled = self.store.reenrol(&again, &digest(returning.token), now).await?;
+            let entry = entry_of(origin, now, returning.name, returning.token).machine(machine);
+            let enrolled = self.store.reenrol(&again, &digest(returning.token), now, &entry).await?;
             if enrolled == Enrolled::Moved {
                 continue;
             }
@@ -93,6 +103,11 @@ impl Actions {
 /// What is known of a machine that has not said Hello yet.
 pub(crate) fn unheard() -> Told {
     Told { os_platform: "Linux".into(), ..Told::default() }
+}
+
+/// A line of an enrolment: the machine by its own name for itself, and the token by ours for it.
+fn entry_of(origin: &Origin, now: Timestamp, name: &str, token: &str) -> Entry {
+    origin.entry(now, CallerKind::Machine, name).object(token_name(&digest(token)))
 }
 
 fn digest(token: &str) -> Digest {

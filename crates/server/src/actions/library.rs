@@ -60,7 +60,8 @@ impl Actions {
             created_at: now,
             updated_at: now,
         };
-        match self.store.put_library_file(&file, &new.content, new.replace).await? {
+        let entry = caller.entry(now).object(&file.name).content(file.sha256);
+        match self.store.put_library_file(&file, &new.content, new.replace, &entry).await? {
             LibraryPut::Stored => {
                 // As it is on record: a replaced file keeps the time it was first uploaded.
                 let kept = self.store.library_files().await?.into_iter().find(|kept| kept.name == file.name);
@@ -71,9 +72,9 @@ impl Actions {
     }
 
     /// Deletes a library file. What an action that is not final names by digest stays for it.
-    pub async fn delete_library_file(&self, caller: &Caller, name: &str) -> Result<(), ActionError> {
+    pub async fn delete_library_file(&self, caller: &Caller, name: &str, now: Timestamp) -> Result<(), ActionError> {
         authorise(caller, Operation::Library)?;
-        if self.store.delete_library_file(name).await? {
+        if self.store.delete_library_file(name, &caller.entry(now).object(name)).await? {
             Ok(())
         } else {
             Err(ActionError::NotFound(format!("Library file {name}")))

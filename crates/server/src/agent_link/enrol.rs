@@ -3,15 +3,18 @@
 //! operator has made for that very machine does.
 
 use super::AgentLink;
-use crate::actions::{ActionError, Enrolled, MACHINE_NAME_BYTES_MAX, Returning, unheard};
+use crate::actions::{ActionError, Enrolled, MACHINE_NAME_BYTES_MAX, Origin, Returning, token_name, unheard};
 use crate::api::error::ApiError;
+use crate::clock::guid;
+use crate::listen::PeerAddress;
 use axum::Json;
 use axum::body::{Body, Bytes};
-use axum::extract::State;
-use domain::ids::{Epoch, MachineId};
+use axum::extract::{Request, State};
+use domain::audit::{CallerKind, Entry, Outcome};
+use domain::ids::{Digest, Epoch, MachineId};
 use domain::machine::Machine;
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
-use protocol::agent::{EnrolAnswer, EnrolRequest};
+use protocol::agent::{ENROL_PATH, EnrolAnswer, EnrolRequest};
 use protocol::defender::error::Code;
 use std::time::Duration;
 
@@ -29,10 +32,36 @@ pub(super) async fn only_post() -> ApiError {
     ApiError::new(Code::NotFound, "No HTTP resource was found that matches the request")
 }
 
-pub(super) async fn enrol(State(link): State<AgentLink>, body: Body) -> Result<Json<EnrolAnswer>, ApiError> {
+/// Enrols the machine that asks, and tells the audit log if it is refused.
+pub(super) async fn enrol(State(link): State<AgentLink>, request: Request) -> Result<Json<EnrolAnswer>, ApiError> {
+    let correlation = guid(&*link.clock);
+    let address = request.extensions().get::<PeerAddress>().map(|peer| peer.0.ip());
+    let operation = format!("POST {ENROL_PATH}");
+    let origin = Origin { address, operation, correlation: correlation.to_string() };
+    let mut entry = origin.entry(link.clock.now(), CallerKind::Nobody, "");
+    let answered = answer(&link, request.into_body(), &origin, &mut entry).await;
+    match answered {
+        Ok(answer) => Ok(answer),
+        Err(refusal) => {
+            let (status, code) = refusal.said();
+            if status < 500 {
+                link.actions.refused(Entry { outcome: Outcome::Refused { status, code }, ..entry }).await;
+            }
+            Err(refusal.known_as(correlation))
+        }
+    }
+}
+
+async fn answer(
+    link: &AgentLink,
+    body: Body,
+    origin: &Origin,
+    entry: &mut Entry,
+) -> Result<Json<EnrolAnswer>, ApiError> {
     let body = read(body).await?;
     let request: EnrolRequest = serde_json::from_slice(&body)
         .map_err(|e| ApiError::new(Code::InvalidRequestBody, format!("not an enrolment request: {e}")))?;
+    *entry = entry.clone().object(token_name(&Digest::of(request.token.as_bytes())));
     let name_ok = !request.name.is_empty()
         && request.name.len() <= MACHINE_NAME_BYTES_MAX
         && request.name.chars().all(|c| c.is_ascii_graphic());
@@ -43,8 +72,8 @@ pub(super) async fn enrol(State(link): State<AgentLink>, body: Body) -> Result<J
         ));
     }
     let admitted = match link.actions.enrols_again(&request.token).await? {
-        Some(machine) => admit_again(&link, &request, machine).await?,
-        None => admit(&link, &request).await?,
+        Some(machine) => admit_again(link, &request, machine, origin).await?,
+        None => admit(link, &request, origin).await?,
     };
     let Admitted { enrolled, machine, incarnation, certificate_pem } = admitted;
     let refused = match enrolled {
@@ -65,7 +94,7 @@ pub(super) async fn enrol(State(link): State<AgentLink>, body: Body) -> Result<J
         incarnation,
         certificate_pem,
         authority_pem: link.authority.certificate_pem().to_string(),
-        agent_address: link.agent_address,
+        agent_address: link.agent_address.clone(),
         grant_key_id: link.signer.key_id().to_string(),
         grant_key_hex: key,
     }))
@@ -80,7 +109,7 @@ struct Admitted {
 }
 
 /// As a new machine.
-async fn admit(link: &AgentLink, request: &EnrolRequest) -> Result<Admitted, ApiError> {
+async fn admit(link: &AgentLink, request: &EnrolRequest, origin: &Origin) -> Result<Admitted, ApiError> {
     let (now, id, incarnation) = (link.clock.now(), MachineId(link.clock.random()), FIRST_INCARNATION);
     // The certificate first: a request that cannot be certified must not use up a token.
     let certificate_pem = certify(link, request, id, incarnation)?;
@@ -94,15 +123,21 @@ async fn admit(link: &AgentLink, request: &EnrolRequest) -> Result<Admitted, Api
         told: unheard(),
         tags: vec![],
     };
-    let enrolled = link.actions.enrol(&machine, &request.token, now).await?;
+    let enrolled = link.actions.enrol(&machine, &request.token, now, origin).await?;
     Ok(Admitted { enrolled, machine: id, incarnation, certificate_pem })
 }
 
 /// As the machine on record that the token is for.
-async fn admit_again(link: &AgentLink, request: &EnrolRequest, machine: MachineId) -> Result<Admitted, ApiError> {
+async fn admit_again(
+    link: &AgentLink,
+    request: &EnrolRequest,
+    machine: MachineId,
+    origin: &Origin,
+) -> Result<Admitted, ApiError> {
     let returning = Returning { machine, name: &request.name, token: &request.token };
     let certify = |incarnation| certify(link, request, machine, incarnation);
-    let (enrolled, incarnation, certificate_pem) = link.actions.reenrol(&returning, link.clock.now(), certify).await?;
+    let reenrolled = link.actions.reenrol(&returning, link.clock.now(), origin, certify).await?;
+    let (enrolled, incarnation, certificate_pem) = reenrolled;
     Ok(Admitted { enrolled, machine, incarnation, certificate_pem })
 }
 

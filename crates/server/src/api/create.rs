@@ -5,10 +5,11 @@ use super::answer;
 use super::body::BODY_BYTES_MAX;
 use super::call::Call;
 use super::error::ApiError;
-use crate::actions::{COMMENT_BYTES_MAX, NewAction, Wanted};
-use axum::http::StatusCode;
+use crate::actions::{COMMENT_BYTES_MAX, NewAction, RequestKey, Requested, Wanted};
+use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::Response;
 use domain::action::{Request, RequestSource};
+use domain::ids::{Digest, MachineId};
 use domain::kind::Kind;
 use domain::permission::Operation;
 use protocol::defender::action::MachineAction;
@@ -17,6 +18,15 @@ use protocol::defender::request::{Asked, BodyError};
 
 /// The name of the set that actions are in.
 pub(super) const ACTIONS: &str = "MachineActions";
+
+/// The header with a caller's own name for a request: the same within a day is not done again. Ours; Defender has none.
+const KEY: &str = "idempotency-key";
+
+/// Says whether the answer is about an action that was requested before, where a key was given.
+const REPLAYED: &str = "idempotent-replayed";
+
+/// The longest key, in bytes.
+const KEY_BYTES_MAX: usize = 255;
 
 /// Requests an action of `kind` on the machine in the path; `read` understands the body.
 ///
@@ -42,6 +52,7 @@ pub(super) async fn create_with(
 ) -> Result<Response, ApiError> {
     let actions = call.state.actions.clone();
     let machine = actions.machine_for(&call.caller, Operation::Request(kind), call.param(0)?).await?;
+    let key = key(call)?;
     let bytes = call.bytes(BODY_BYTES_MAX).await?;
     let (asked, wanted) = read(&bytes)?;
     check_comment(&asked.comment)?;
@@ -51,12 +62,46 @@ pub(super) async fn create_with(
         source: RequestSource::PublicApi,
         external_id: asked.external_id,
     };
-    let new = NewAction { machine: machine.id.to_string(), wanted, request };
+    let key = key.map(|key| RequestKey { key, request: digest(call, machine.id, &bytes) });
+    let is_keyed = key.is_some();
+    let new = NewAction { machine: machine.id.to_string(), wanted, request, key };
     // The body may have been long in coming: the order of requests is that in which they come on record.
     let now = call.state.clock.now();
-    let action = actions.request(&call.caller, new, now, call.state.clock.random()).await?;
-    let entity = MachineAction::of(&action, Some(&machine.name));
-    Ok(answer::entity(done, &call.base_url, ACTIONS, entity))
+    let requested = actions.request(&call.caller, new, now, call.state.clock.random()).await?;
+    let is_repeated = matches!(requested, Requested::Before(_));
+    let entity = MachineAction::of(&requested.action(), Some(&machine.name));
+    let mut answer = answer::entity(done, &call.base_url, ACTIONS, entity);
+    if is_keyed {
+        let word = HeaderValue::from_static(if is_repeated { "true" } else { "false" });
+        answer.headers_mut().insert(HeaderName::from_static(REPLAYED), word);
+    }
+    Ok(answer)
+}
+
+/// The caller's own name for the request, if it gave one.
+///
+/// # Errors
+/// More than one, none in it, one that is too long, or one that is not plain text.
+fn key(call: &Call) -> Result<Option<String>, ApiError> {
+    let mut given = call.headers.get_all(KEY).iter();
+    let Some(key) = given.next() else { return Ok(None) };
+    let plain = key.to_str().ok().filter(|key| (1..=KEY_BYTES_MAX).contains(&key.len()));
+    match (plain, given.next()) {
+        (Some(key), None) => Ok(Some(key.to_string())),
+        _ => {
+            let message = format!("Idempotency-Key must be given once, with 1 to {KEY_BYTES_MAX} ASCII characters.");
+            Err(ApiError::new(Code::InvalidInput, message))
+        }
+    }
+}
+
+/// What makes a request the same: where it goes, and every byte of its body.
+fn digest(call: &Call, machine: MachineId, body: &[u8]) -> Digest {
+    let mut bytes = call.caller.origin.operation.clone().into_bytes();
+    bytes.push(0);
+    bytes.extend_from_slice(&machine.0);
+    bytes.extend_from_slice(body);
+    Digest::of(&bytes)
 }
 
 /// Refuses a comment that is too long to keep.

@@ -5,8 +5,10 @@ use super::call::{Call, base_url};
 use super::endpoints::{self, Access};
 use super::error::ApiError;
 use super::limits::Limit;
-use super::{ApiState, caller, path};
-use crate::actions::Caller;
+use super::trail::Trail;
+use super::{ApiState, caller, download, limits, path};
+use crate::actions::{Caller, Origin};
+use crate::clock::guid;
 use crate::listen::PeerAddress;
 use axum::body::Body;
 use axum::extract::{Request, State};
@@ -35,22 +37,38 @@ pub(super) async fn dispatch(State(state): State<ApiState>, request: Request) ->
     let (parts, body) = request.into_parts();
     let asks_first = parts.headers.contains_key(EXPECT);
     let mut body = Some(body);
-    let answer = answer(&state, parts, &mut body).await;
+    let correlation = guid(&*state.clock);
+    let address = parts.extensions.get::<PeerAddress>().map(|peer| peer.0.ip());
+    let origin = Origin { address, operation: String::new(), correlation: correlation.to_string() };
+    let mut trail = Trail::new(origin, &parts.method, state.clock.now());
+    let answer = answer(&state, parts, &mut body, &mut trail).await;
+    let mut answer = answer.unwrap_or_else(|refusal| refusal.known_as(correlation).into_response());
+    if let Some(quota) = &trail.quota {
+        limits::show(quota, answer.headers_mut());
+    }
+    if let Some(entry) = trail.refusal(&answer) {
+        state.actions.refused(entry).await;
+    }
     if let Some(unwanted) = body.filter(|body| !asks_first && !body.is_end_stream()) {
         // Too slow: then the connection is closed, which is what there is left to do.
         let _ = tokio::time::timeout(UNWANTED_WITHIN, read_away(unwanted)).await;
     }
-    answer.unwrap_or_else(ApiError::into_response)
+    answer
 }
 
 async fn answer(
     state: &ApiState,
     parts: axum::http::request::Parts,
     body: &mut Option<Body>,
+    trail: &mut Trail,
 ) -> Result<Response, ApiError> {
     let now = state.clock.now();
     let segments = path::segments(parts.uri.path()).unwrap_or_default();
     let found = endpoints::find(&parts.method, &segments);
+    match &found {
+        Some((endpoint, params)) => trail.is_for(&parts.method, endpoint.path, params),
+        None => trail.is_for(&parts.method, NO_SUCH_PATH, &[]),
+    }
     let access = match &found {
         Some((endpoint, _)) => endpoint.access,
         // What is not there is not shown to whoever has no token.
@@ -60,16 +78,24 @@ async fn answer(
     let caller = match access {
         // Nobody in particular, who may do nothing in particular.
         Access::Open => {
-            Caller { name: String::new(), permission_type: PermissionType::Application, permissions: vec![] }
+            if found.as_ref().is_some_and(|(endpoint, _)| endpoint.path == download::PATH) {
+                trail.is_of_a_link();
+            }
+            let (permission_type, origin) = (PermissionType::Application, trail.origin.clone());
+            Caller { name: String::new(), permission_type, permissions: vec![], origin }
         }
         Access::Token | Access::For(_) => {
             let caller = caller::caller(&state.verifier, &parts.headers, now).await?;
+            let caller = Caller { origin: trail.origin.clone(), ..caller };
+            trail.is_of(&caller);
             if let Access::For(operation) = access {
                 caller.check(operation).map_err(ApiError::forbidden)?;
             }
             let (path, limit) =
                 found.as_ref().map_or((NO_SUCH_PATH, Limit::Standard), |(endpoint, _)| (endpoint.path, endpoint.limit));
-            state.limits.count(&caller.name, path, limit, now).map_err(too_many)?;
+            let counted = state.limits.count(&caller.name, path, limit, now);
+            trail.quota = counted.unwrap_or_else(Some);
+            counted.map_err(|quota| too_many(quota.reset_seconds))?;
             caller
         }
     };
@@ -81,7 +107,7 @@ async fn answer(
         now,
         params,
         query: super::encoding::pairs(parts.uri.query().unwrap_or_default()),
-        address: parts.extensions.get::<PeerAddress>().map(|peer| peer.0.ip()),
+        address: trail.origin.address,
         headers: parts.headers,
         base_url,
         unread: Mutex::new(body.take().unwrap_or_default()),

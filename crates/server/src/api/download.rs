@@ -13,6 +13,8 @@ use axum::http::header::{
     REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
 };
 use axum::response::Response;
+use domain::action::Action;
+use domain::audit::CallerKind;
 use domain::ids::{ActionId, Digest};
 use protocol::defender::error::Code;
 use std::path::PathBuf;
@@ -38,6 +40,9 @@ pub(super) async fn download(call: &mut Call) -> Result<Response, ApiError> {
     let file = tokio::fs::File::open(path_of(call, link.action, link.step, &link.sha256))
         .await
         .map_err(|e| gone().because(e))?;
+    // The log first: nothing is handed out of which it does not tell.
+    let entry = call.caller.origin.entry(call.now, CallerKind::Link, "").action(link.action).object(link.step);
+    call.state.actions.told(entry.content(link.sha256)).await?;
     let length = file.metadata().await.map_err(ApiError::internal)?.len();
     let mut response = Response::new(Body::from_stream(ReaderStream::new(file)));
     let headers = response.headers_mut();
@@ -53,7 +58,8 @@ pub(super) async fn download(call: &mut Call) -> Result<Response, ApiError> {
 
 /// A link to what a step of an action produced, good for a while without a token; none if it produced nothing, or if that
 /// is not on disk any more.
-pub(super) async fn link(call: &Call, action: ActionId, step: u16) -> Result<Option<String>, ApiError> {
+pub(super) async fn link(call: &Call, action: &Action, step: u16) -> Result<Option<String>, ApiError> {
+    let (machine, action) = (action.machine, action.id);
     let Some(artifact) = call.state.actions.artifact(action, step).await? else { return Ok(None) };
     let kept = tokio::fs::try_exists(path_of(call, action, step, &artifact.sha256)).await;
     if !kept.map_err(ApiError::internal)? {
@@ -61,6 +67,9 @@ pub(super) async fn link(call: &Call, action: ActionId, step: u16) -> Result<Opt
         return Ok(None);
     }
     let link = Link { action, step, sha256: artifact.sha256, expires: call.now.as_seconds() + LINK_SECONDS };
+    // Whoever follows the link is nobody in particular: who asked for it is known now only.
+    let entry = call.caller.entry(call.now).machine(machine).action(action).object(step);
+    call.state.actions.told(entry.content(artifact.sha256)).await?;
     Ok(Some(url(call, &link)))
 }
 

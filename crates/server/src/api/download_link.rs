@@ -22,6 +22,6 @@ pub(super) async fn download_link(call: &mut Call) -> Result<Response, ApiError>
         ApiError::new(Code::ResourceNotFound, message)
     };
     let step: u16 = index.parse().map_err(|_| no_result())?;
-    let url = download::link(call, action.id, step).await?.ok_or_else(no_result)?;
+    let url = download::link(call, &action, step).await?.ok_or_else(no_result)?;
     Ok(answer::text(&call.base_url, url))
 }

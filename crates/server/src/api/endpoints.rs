@@ -46,7 +46,7 @@ pub(super) enum Access {
 /// The endpoints.
 #[rustfmt::skip]
 static ENDPOINTS: [Endpoint; 40] = {
-    use {Access::{For, Open, Token}, Limit::{LiveResponse, Standard}, Operation::{Cancel, Investigate, Library, LogonUsers, PackageLink, Read, Request, ResultLink, Tag}};
+    use {Access::{For, Open, Token}, Limit::{Investigation, LiveResponse, Package, Standard}, Operation::{Cancel, Investigate, Library, LogonUsers, PackageLink, Read, Request, ResultLink, Tag}};
     const GET: Method = Method::GET;
     const POST: Method = Method::POST;
     const DELETE: Method = Method::DELETE;
@@ -57,7 +57,7 @@ static ENDPOINTS: [Endpoint; 40] = {
         row(POST,   "/api/machineactions/{id}/cancel",        For(Cancel),                      Standard,     |c| Box::pin(cancel_action::cancel_action(c))),
         row(GET,    "/api/machineactions/{id}/GetLiveResponseResultDownloadLink(index={n})",
                                                               For(ResultLink),                  Standard,     |c| Box::pin(download_link::download_link(c))),
-        row(GET,    "/api/machineactions/{id}/getPackageUri", For(PackageLink),                 Standard,     |c| Box::pin(package_link::package_link(c))),
+        row(GET,    "/api/machineactions/{id}/getPackageUri", For(PackageLink),                 Package,      |c| Box::pin(package_link::package_link(c))),
         row(GET,    "/api/machines",                          For(Read),                        Standard,     |c| Box::pin(list_machines::list_machines(c))),
         row(GET,    "/api/machines/$count",                   For(Read),                        Standard,     |c| Box::pin(list_machines::count_machines(c))),
         // Before the machine that would have such a name.
@@ -85,7 +85,7 @@ static ENDPOINTS: [Endpoint; 40] = {
                                                               For(Request(Kind::QuarantineFile)),
                                                                                                 Standard,     |c| Box::pin(quarantine_file::quarantine_file(c))),
         row(POST,   "/api/machines/{id}/offboard",            For(Request(Kind::Offboard)),     Standard,     |c| Box::pin(offboard::offboard(c))),
-        row(POST,   "/api/machines/{id}/startInvestigation",  For(Investigate),                 Standard,     |c| Box::pin(start_investigation::start_investigation(c))),
+        row(POST,   "/api/machines/{id}/startInvestigation",  For(Investigate),                 Investigation, |c| Box::pin(start_investigation::start_investigation(c))),
         row(GET,    "/api/machines/{id}/logonusers",          For(LogonUsers),                  Standard,     |c| Box::pin(logon_users::logon_users(c))),
         row(POST,   "/api/machines/{id}/tags",                For(Tag),                         Standard,     |c| Box::pin(tag_machine::tag_machine(c))),
         row(GET,    "/api/libraryfiles",                      For(Library),                     Standard,     |c| Box::pin(list_library_files::list_library_files(c))),

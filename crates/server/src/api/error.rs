@@ -12,12 +12,17 @@ use domain::permission::{Operation, PermissionType};
 use protocol::defender::action::status_word;
 use protocol::defender::error::{Code, Envelope, ErrorBody};
 use protocol::defender::request::BodyError;
+use uuid::Uuid;
 
 /// The header in which the id of a response stands too: the only place for it where the body has none.
 const CORRELATION_ID: &str = "mise-correlation-id";
 
 /// How long to wait when the store does not answer, in seconds.
 const STORE_RETRY_AFTER_SECONDS: u64 = 5;
+
+/// How long to wait when there are as many live responses as there may be, in seconds. When one of them ends nobody
+/// knows; this is what a short one takes.
+const SESSIONS_RETRY_AFTER_SECONDS: u64 = 60;
 
 /// The permissions of a cancel as the reference product's own refusal names them, one of them misspelt.
 const CANCEL_PERMISSIONS: &str = "Machine.Isolate, Machine.CollectForensic, Machine.Scan, Machine.RestrictExecution, \
@@ -29,6 +34,8 @@ pub struct ApiError {
     code: Code,
     message: String,
     retry_after_seconds: Option<u64>,
+    /// The id under which the log has it; none: one is made up when it is answered.
+    target: Option<Uuid>,
     /// For the log only.
     cause: Option<String>,
 }
@@ -36,13 +43,24 @@ pub struct ApiError {
 impl ApiError {
     /// A refusal with these words.
     pub fn new(code: Code, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), retry_after_seconds: None, cause: None }
+        Self { code, message: message.into(), retry_after_seconds: None, target: None, cause: None }
     }
 
     /// The same, with what only the log is told.
     pub fn because(mut self, cause: impl std::fmt::Display) -> Self {
         self.cause = Some(cause.to_string());
         self
+    }
+
+    /// The same, under this id.
+    pub fn known_as(mut self, target: Uuid) -> Self {
+        self.target = Some(target);
+        self
+    }
+
+    /// Its status and its code's word.
+    pub fn said(&self) -> (u16, String) {
+        (self.code.status(), self.code.word())
     }
 
     /// The same, with when to try again.
@@ -88,6 +106,10 @@ impl ApiError {
     }
 }
 
+/// The code of a refusal, beside its response: for the audit log.
+#[derive(Clone, Debug)]
+pub(super) struct RefusalCode(pub(super) String);
+
 impl From<ActionError> for ApiError {
     fn from(error: ActionError) -> Self {
         let message = error.to_string();
@@ -101,6 +123,14 @@ impl From<ActionError> for ApiError {
             ActionError::Refused(refusal) => {
                 let status = status_word(refusal.stage);
                 Self::new(Code::BadRequest, format!("The machine action is already {status}: its state is final"))
+            }
+            ActionError::KeyTaken => Self::new(
+                Code::IdempotencyKeyReused,
+                "The Idempotency-Key was used for another request within the last 24 hours.",
+            ),
+            ActionError::TooManyLiveResponses(_) => {
+                Self::new(Code::TooManyRequests, format!("{message}. Try again when one of them has ended."))
+                    .retry_after(SESSIONS_RETRY_AFTER_SECONDS)
             }
             ActionError::NotSupported(_) | ActionError::Incapable { why: Incapable::Machine, .. } => {
                 Self::new(Code::OsPlatformNotSupported, message)
@@ -143,8 +173,9 @@ impl ApiError {
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
-        let target = guid(&SystemClock).to_string();
+        let target = self.target.unwrap_or_else(|| guid(&SystemClock)).to_string();
         let (code, cause) = (self.code.word(), self.cause.as_deref().unwrap_or("-"));
+        let refusal_code = RefusalCode(code.clone());
         if self.code.status() >= 500 {
             tracing::error!(target_id = target, code, cause, "a request failed");
         } else {
@@ -152,6 +183,7 @@ impl IntoResponse for ApiError {
         }
         let status = StatusCode::from_u16(self.code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let mut response = answer::json(status, &Envelope { error: self.body(code, &target) });
+        response.extensions_mut().insert(refusal_code);
         if let Ok(id) = HeaderValue::try_from(target) {
             response.headers_mut().insert(HeaderName::from_static(CORRELATION_ID), id);
         }

@@ -43,6 +43,7 @@ mod scan;
 mod start_investigation;
 mod tag_machine;
 mod token;
+mod trail;
 mod unisolate;
 mod unrestrict;
 mod upload_library_file;

@@ -18,7 +18,7 @@ const PACKAGE_STEP: u16 = 0;
 pub(super) async fn package_link(call: &mut Call) -> Result<Response, ApiError> {
     let action = call.state.actions.action_for(&call.caller, Operation::PackageLink, call.param(0)?).await?;
     let collected = action.kind() == Kind::CollectPackage && action.stage() == Stage::Succeeded;
-    let url = if collected { download::link(call, action.id, PACKAGE_STEP).await? } else { None };
+    let url = if collected { download::link(call, &action, PACKAGE_STEP).await? } else { None };
     let no_package = || {
         let message = format!("An investigation package of machine action {} was not found", action.id);
         ApiError::new(Code::ResourceNotFound, message)

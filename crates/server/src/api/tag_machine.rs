@@ -16,7 +16,7 @@ pub(super) async fn tag_machine(call: &mut Call) -> Result<Response, ApiError> {
     let actions = call.state.actions.clone();
     let machine = actions.machine_for(&call.caller, Operation::Tag, call.param(0)?).await?;
     let change = request::tag(&call.bytes(BODY_BYTES_MAX).await?)?;
-    let machine = actions.tag(&call.caller, machine.id, &change).await?;
+    let machine = actions.tag(&call.caller, machine.id, &change, call.now).await?;
     let entity = MachineEntity::of(&machine, call.now);
     Ok(answer::entity(StatusCode::OK, &call.base_url, MACHINES, entity))
 }

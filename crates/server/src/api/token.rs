@@ -4,7 +4,7 @@
 
 use super::call::Call;
 use super::encoding::{decode, pairs};
-use super::error::ApiError;
+use super::error::{ApiError, RefusalCode};
 use crate::clock::guid;
 use crate::tokens::{ClientCredentials, Issued, SignInError};
 use axum::http::StatusCode;
@@ -173,7 +173,7 @@ fn meaning(number: u32) -> &'static str {
 
 /// The body of a refusal, as clients read it.
 pub(super) fn refusal_answer(call: &Call, refusal: &Refusal) -> Response {
-    let (trace, correlation) = (guid(&*call.state.clock), guid(&*call.state.clock));
+    let (trace, correlation) = (guid(&*call.state.clock), &call.caller.origin.correlation);
     let at = time::show(Timestamp::from_seconds(call.now.as_seconds())).replace('T', " ");
     let message = if refusal.message.is_empty() { meaning(refusal.number) } else { &refusal.message };
     let (error, number) = (refusal.error, refusal.number);
@@ -194,6 +194,7 @@ pub(super) fn refusal_answer(call: &Call, refusal: &Refusal) -> Response {
         // Required where credentials came in a header (RFC 6749, 5.2), and harmless elsewhere.
         response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Basic realm=\"countermand\""));
     }
+    response.extensions_mut().insert(RefusalCode(format!("AADSTS{number}")));
     if let Some(seconds) = refusal.retry_after_seconds {
         response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
     }

@@ -1,7 +1,7 @@
 //! What a token says, read strictly: a claim that stands twice, or is of another type, is a refusal.
 
 use super::verifier::TokenError;
-use crate::actions::Caller;
+use crate::actions::{Caller, Origin};
 use domain::permission::{Permission, PermissionType};
 use serde::Deserialize;
 use serde::de::{Deserializer, Error as _, MapAccess, Visitor};
@@ -123,7 +123,7 @@ fn caller(name: &str, permission_type: PermissionType, words: &[&str]) -> Result
     let mut permissions: Vec<Permission> = words.iter().filter_map(|word| permission_type.permission(word)).collect();
     permissions.sort_unstable();
     permissions.dedup();
-    Ok(Caller { name: name.into(), permission_type, permissions })
+    Ok(Caller { name: name.into(), permission_type, permissions, origin: Origin::default() })
 }
 
 /// A name that can be shown and logged as it is: nothing in it moves the cursor or turns the direction of writing.
@@ -191,11 +191,15 @@ mod tests {
         let app = read(r#"{"azp":"soar","roles":["Machine.Isolate","Machine.Read","x"]}"#).unwrap();
         let isolate = vec![Permission::MachineIsolate];
         let name = "soar".to_string();
-        assert_eq!(app, Caller { name, permission_type: PermissionType::Application, permissions: isolate.clone() });
+        let (permission_type, origin) = (PermissionType::Application, Origin::default());
+        assert_eq!(app, Caller { name, permission_type, permissions: isolate.clone(), origin: origin.clone() });
         for scopes in [r#""openid Machine.Isolate  Machine.Read.All""#, r#"["Machine.Isolate"]"#] {
             let text = format!(r#"{{"upn":"ada@example.org","azp":"soar","roles":["Machine.Scan"],"scp":{scopes}}}"#);
             let (name, permission_type) = ("ada@example.org".to_string(), PermissionType::Delegated);
-            assert_eq!(read(&text).unwrap(), Caller { name, permission_type, permissions: isolate.clone() });
+            assert_eq!(
+                read(&text).unwrap(),
+                Caller { name, permission_type, permissions: isolate.clone(), origin: origin.clone() }
+            );
         }
         for text in [
             r#"{"roles":[]}"#,

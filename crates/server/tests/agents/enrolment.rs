@@ -146,7 +146,7 @@ async fn the_earlier_certificate_fetches_nothing_and_hands_nothing_in() {
         created_at: Default::default(),
         updated_at: Default::default(),
     };
-    ground.store.put_library_file(&file, content, false).await.unwrap();
+    ground.store.put_library_file(&file, content, false, &audited()).await.unwrap();
     let before = ground.machine("web-03").await;
     let script = Wanted::LiveResponse(vec![WantedCommand::RunScript("a.sh".into(), None)]);
     let action = ground.request(&before, script).await;
@@ -202,7 +202,7 @@ async fn what_is_granted_or_cancelled_while_the_machine_enrols_again_ends_as_wel
     let change = cancelled(&ground, again).await;
     let store = Arc::clone(&ground.store);
     let meanwhile = Box::pin(async move {
-        store.commit(&change).await.unwrap();
+        store.commit(&change, None).await.unwrap();
     });
     ground.store.at("reenrol", 1, Fault::Meanwhile(meanwhile));
     ground.enrol(&ground.token_for("web-03").await, "web-03").await;
@@ -234,4 +234,9 @@ async fn two_that_enrol_the_same_machine_at_once_are_two_incarnations() {
     let mut incarnations = [one.peer.incarnation, other.peer.incarnation];
     incarnations.sort_unstable();
     assert_eq!((incarnations, one.peer.machine, other.peer.machine), ([2, 3], known.peer.machine, known.peer.machine));
+}
+
+/// A line of the audit log, for what a test does past the server.
+fn audited() -> domain::audit::Entry {
+    domain::audit::Entry::new(Default::default(), domain::audit::CallerKind::Administrator, "", "test")
 }

@@ -2,6 +2,7 @@
 
 use async_trait::async_trait;
 use domain::action::Action;
+use domain::audit::{Entry, Head, StoredEntry};
 use domain::decide::Change;
 use domain::history::{Line, StoredLine};
 use domain::ids::{ActionId, Digest, Epoch, MachineId};
@@ -11,7 +12,7 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use store::{
     ActionField, ActionQuery, Application, Committed, EnrolToken, Enrolled, Filter, Inserted, LibraryFile, LibraryPut,
-    MachineField, MachineQuery, Reenrolment, Store, StoreError, Tagged,
+    MachineField, MachineQuery, Reenrolment, Store, StoreError, Tagged, Terms,
 };
 
 /// What happens at a call.
@@ -90,8 +91,8 @@ macro_rules! passed {
 }
 
 passed! {
-    insert(action: &Action, history: &[Line]) -> Inserted;
-    commit(change: &Change) -> Committed;
+    insert(action: &Action, history: &[Line], terms: &Terms) -> Inserted;
+    commit(change: &Change, audit: Option<&Entry>) -> Committed;
     note(action: ActionId, lines: &[Line]) -> ();
     action(id: ActionId) -> Option<Action>;
     actions(query: &ActionQuery) -> Vec<Action>;
@@ -100,22 +101,27 @@ passed! {
     machines_with_live_actions() -> Vec<MachineId>;
     overdue(now: Timestamp, unseen_since: Timestamp, limit: u32) -> Vec<ActionId>;
     history(id: ActionId) -> Vec<StoredLine>;
-    enrol(machine: &Machine, token: &Digest, now: Timestamp) -> Enrolled;
-    reenrol(again: &Reenrolment, token: &Digest, now: Timestamp) -> Enrolled;
+    enrol(machine: &Machine, token: &Digest, now: Timestamp, audit: &Entry) -> Enrolled;
+    reenrol(again: &Reenrolment, token: &Digest, now: Timestamp, audit: &Entry) -> Enrolled;
     machine(id: MachineId) -> Option<Machine>;
     machines(query: &MachineQuery) -> Vec<Machine>;
     count_machines(filter: &Filter<MachineField>) -> u64;
     open_session(machine: MachineId, incarnation: u32, after: Epoch, told: &Told, now: Timestamp) -> Option<Epoch>;
-    tag(machine: MachineId, change: &TagChange) -> Tagged;
+    tag(machine: MachineId, change: &TagChange, audit: &Entry) -> Tagged;
     seen(machine: MachineId, now: Timestamp) -> ();
     enrol_token(token: &Digest) -> Option<EnrolToken>;
-    add_enrol_token(token: &EnrolToken) -> ();
-    put_application(application: &Application) -> ();
+    add_enrol_token(token: &EnrolToken, audit: &Entry) -> ();
+    put_application(application: &Application, audit: &Entry) -> ();
     application(client_id: &str) -> Option<Application>;
-    put_library_file(file: &LibraryFile, content: &[u8], replace: bool) -> LibraryPut;
+    put_library_file(file: &LibraryFile, content: &[u8], replace: bool, audit: &Entry) -> LibraryPut;
     library_files() -> Vec<LibraryFile>;
     library_content(sha256: &Digest) -> Option<Vec<u8>>;
-    delete_library_file(name: &str) -> bool;
+    delete_library_file(name: &str, audit: &Entry) -> bool;
+    audit(entry: &Entry) -> ();
+    audit_lines(after: u64, limit: u32) -> Vec<StoredEntry>;
+    audit_head() -> Head;
+    repeated(caller: &str, key: &str, now: Timestamp) -> Option<(Digest, ActionId)>;
+    forget_keys(now: Timestamp, limit: u32) -> u32;
     setting(name: &str, otherwise: &str) -> String;
     commit_number() -> u64;
     integrity() -> Vec<String>;

@@ -16,7 +16,7 @@ use protocol::agent::{ENROL_PATH, EnrolAnswer, Hello, ListedAction, ToAgent, ToS
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use serde_json::json;
-use server::actions::{Actions, Caller, NewAction, Peer, Wanted};
+use server::actions::{Actions, Caller, NewAction, Origin, Peer, Wanted};
 use server::admin::{add_enrol_token, add_reenrol_token};
 use server::agent_link::talk::{Desk, Said, Talk, TalkError};
 use server::agent_link::{AgentLink, enrol_router, router};
@@ -145,17 +145,17 @@ impl Ground {
     pub(crate) async fn request(&self, agent: &Agent, wanted: Wanted) -> ActionId {
         self.clock.advance(1);
         let permissions = PERMISSIONS.iter().map(|(permission, _)| *permission).collect();
-        let permission_type = PermissionType::Application;
-        let caller = Caller { name: "analyst@example.test".into(), permission_type, permissions };
+        let (permission_type, origin) = (PermissionType::Application, Origin::default());
+        let caller = Caller { name: "analyst@example.test".into(), permission_type, permissions, origin };
         let request = domain::action::Request {
             requestor: caller.name.clone(),
             comment: "why".into(),
             source: RequestSource::PublicApi,
             external_id: None,
         };
-        let new = NewAction { machine: agent.peer.machine.to_string(), wanted, request };
+        let new = NewAction { machine: agent.peer.machine.to_string(), wanted, request, key: None };
         let requested = self.actions.request(&caller, new, self.clock.now(), self.link.clock.random()).await;
-        requested.unwrap().id
+        requested.unwrap().action().id
     }
 
     /// An action as it stands.

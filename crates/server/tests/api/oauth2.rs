@@ -1,4 +1,4 @@
-use crate::rig::{APPLICATION, Answer, BASE, Rig};
+use crate::rig::{APPLICATION, Answer, BASE, Rig, audited};
 use axum::body::Body;
 use axum::http::{Method, Request};
 use base64::Engine as _;
@@ -21,7 +21,7 @@ async fn rig() -> Rig {
         permissions: vec![Permission::MachineReadAll, Permission::MachineIsolate],
         created_at: Timestamp(0),
     };
-    rig.store.put_application(&application).await.unwrap();
+    rig.store.put_application(&application, &audited()).await.unwrap();
     rig
 }
 

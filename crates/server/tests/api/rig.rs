@@ -1,9 +1,11 @@
 //! What every test stands on.
 
+use crate::faulty::Faulty;
 use axum::Router;
 use axum::body::Body;
 use axum::http::{HeaderMap, Method, Request, StatusCode};
 use domain::action::Action;
+use domain::audit::{CallerKind, Entry};
 use domain::history::StoredLine;
 use domain::ids::{ActionId, Digest, Epoch, JournalId, MachineId};
 use domain::kind::Kind;
@@ -37,6 +39,11 @@ pub(crate) const APPLICATION: &str = "3d5a9c1e-0000-4000-8000-2b7c1f0a9e44";
 /// The base URL that requests are sent to.
 pub(crate) const BASE: &str = "https://control.example:8443";
 
+/// A line of the audit log, for what a test does past the server.
+pub(crate) fn audited() -> Entry {
+    Entry::new(Timestamp::from_seconds(START), CallerKind::Administrator, "", "test")
+}
+
 /// A clock that stands still until it is set.
 pub(crate) struct FakeClock(Mutex<Timestamp>);
 
@@ -61,6 +68,8 @@ impl Clock for FakeClock {
 pub(crate) struct Rig {
     pub(crate) dir: tempfile::TempDir,
     pub(crate) store: Arc<dyn Store>,
+    /// The same, for failures.
+    pub(crate) faulty: Arc<Faulty>,
     pub(crate) wake: Arc<Wake>,
     pub(crate) actions: Actions,
     pub(crate) clock: Arc<FakeClock>,
@@ -100,9 +109,13 @@ impl Rig {
         let mut config = Config::for_testing(dir.path());
         change(&mut config);
         let clock = Arc::new(FakeClock(Mutex::new(Timestamp::from_seconds(START))));
-        let store: Arc<dyn Store> = Arc::new(SqliteStore::open(SqliteConfig::for_testing(dir.path())).unwrap());
+        let sqlite: Arc<dyn Store> = Arc::new(SqliteStore::open(SqliteConfig::for_testing(dir.path())).unwrap());
+        let faulty = Arc::new(Faulty::over(sqlite));
+        let store = Arc::clone(&faulty) as Arc<dyn Store>;
         let wake = Arc::new(Wake::default());
-        let actions = Actions::new(Arc::clone(&store), Arc::clone(&wake)).with_strict_cancel(config.cancel.strict);
+        let actions = Actions::new(Arc::clone(&store), Arc::clone(&wake))
+            .with_strict_cancel(config.cancel.strict)
+            .with_live_responses_max(config.limits.live_response_sessions_max());
         let tenant = Tenant::load(&*store, [0xba; 16]).await.unwrap();
         let keys = Arc::new(TokenKeys::open(dir.path(), config.tokens.lifetime_seconds).unwrap());
         let key_id = keys.signing(clock.now()).unwrap().id().to_string();
@@ -125,6 +138,7 @@ impl Rig {
         let rig = Self {
             dir,
             store,
+            faulty,
             wake,
             actions,
             clock,
@@ -149,7 +163,7 @@ impl Rig {
             expires_at: now.plus_seconds(60),
             machine: None,
         };
-        self.store.add_enrol_token(&token).await.unwrap();
+        self.store.add_enrol_token(&token, &audited()).await.unwrap();
         let machine = Machine {
             id,
             name: name.into(),
@@ -160,7 +174,7 @@ impl Rig {
             told: Told { os_platform: "Linux".into(), ..Told::default() },
             tags: vec![],
         };
-        assert_eq!(self.store.enrol(&machine, &token.digest, now).await.unwrap(), Enrolled::Stored);
+        assert_eq!(self.store.enrol(&machine, &token.digest, now, &audited()).await.unwrap(), Enrolled::Stored);
     }
 
     /// The claims of a good token with these roles.

@@ -31,7 +31,7 @@ impl Served {
             permissions: vec![Permission::MachineReadAll],
             created_at: Timestamp(0),
         };
-        rig.store.put_application(&application).await.unwrap();
+        rig.store.put_application(&application, &crate::rig::audited()).await.unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let config = ListenConfig { plain_http: true, ..ListenConfig::for_testing() };

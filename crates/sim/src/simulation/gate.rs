@@ -7,6 +7,7 @@ use super::sights::Sight;
 use async_trait::async_trait;
 use domain::Stage;
 use domain::action::Action;
+use domain::audit::{Entry, Head, StoredEntry};
 use domain::decide::Change;
 use domain::history::{Line, StoredLine};
 use domain::ids::{ActionId, Digest, Epoch, MachineId};
@@ -20,7 +21,7 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 use store::{
     ActionField, ActionQuery, Application, Committed, EnrolToken, Enrolled, Filter, Inserted, LibraryFile, LibraryPut,
-    MachineField, MachineQuery, Reenrolment, Store, StoreError, Stored, Tagged,
+    MachineField, MachineQuery, Reenrolment, Store, StoreError, Stored, Tagged, Terms,
 };
 
 /// A record's number in the key of a fact; late evidence sets a bit above.
@@ -95,8 +96,8 @@ impl GatedStore {
     }
 
     /// The commit as it is shown to the judge.
-    async fn committed(&self, change: &Change) -> Result<Committed, StoreError> {
-        let committed = self.mutated(change).await?;
+    async fn committed(&self, change: &Change, audit: Option<&Entry>) -> Result<Committed, StoreError> {
+        let committed = self.mutated(change, audit).await?;
         let mut judge = self.ground.judge();
         match committed {
             Committed::Stored(stored) => {
@@ -123,7 +124,7 @@ impl GatedStore {
     }
 
     /// The commit, as a store makes it that some mutants have in its place.
-    async fn mutated(&self, change: &Change) -> Result<Committed, StoreError> {
+    async fn mutated(&self, change: &Change, audit: Option<&Entry>) -> Result<Committed, StoreError> {
         let mut change = change.clone();
         if is_on(Mutant::StoreLosesCommit)
             && change.action.stage() == Stage::Cancelled
@@ -137,7 +138,7 @@ impl GatedStore {
         {
             needs.session = machine.session;
         }
-        let committed = self.inner.commit(&change).await?;
+        let committed = self.inner.commit(&change, audit).await?;
         let granted = change.action.stage() == Stage::Granted;
         let lied = match committed {
             Committed::Moved => granted && is_on(Mutant::StaleReplicaGrants),
@@ -174,9 +175,9 @@ fn unkept(change: &Change) -> Committed {
 
 #[async_trait]
 impl Store for GatedStore {
-    async fn insert(&self, action: &Action, history: &[Line]) -> Result<Inserted, StoreError> {
+    async fn insert(&self, action: &Action, history: &[Line], terms: &Terms) -> Result<Inserted, StoreError> {
         self.pass("insert", async {
-            let inserted = self.inner.insert(action, history).await?;
+            let inserted = self.inner.insert(action, history, terms).await?;
             match &inserted {
                 Inserted::Stored(stored) => {
                     let machine = self.sites.iter().position(|(id, _)| *id == action.machine).unwrap_or_default();
@@ -186,15 +187,15 @@ impl Store for GatedStore {
                     self.ground.note(|| format!("store: {name} is on record, {:?} on m{}", action.kind(), machine + 1));
                 }
                 Inserted::AlreadyActive(_) => self.ground.judge().sights.see(Sight::AlreadyActive),
-                Inserted::NoMachine => {}
+                Inserted::NoMachine | Inserted::Repeated(_) | Inserted::KeyTaken | Inserted::TooMany => {}
             }
             Ok(inserted)
         })
         .await
     }
 
-    async fn commit(&self, change: &Change) -> Result<Committed, StoreError> {
-        let committed = self.pass("commit", self.committed(change)).await;
+    async fn commit(&self, change: &Change, audit: Option<&Entry>) -> Result<Committed, StoreError> {
+        let committed = self.pass("commit", self.committed(change, audit)).await;
         if matches!(&committed, Err(StoreError::Unavailable(why)) if why.ends_with("though it was done")) {
             self.ground.judge().sights.see(Sight::CommittedUnheard);
         }
@@ -242,13 +243,25 @@ impl Store for GatedStore {
         self.pass("history", self.inner.history(id)).await
     }
 
-    async fn enrol(&self, machine: &Machine, token: &Digest, now: Timestamp) -> Result<Enrolled, StoreError> {
-        self.pass("enrol", self.inner.enrol(machine, token, now)).await
+    async fn enrol(
+        &self,
+        machine: &Machine,
+        token: &Digest,
+        now: Timestamp,
+        audit: &Entry,
+    ) -> Result<Enrolled, StoreError> {
+        self.pass("enrol", self.inner.enrol(machine, token, now, audit)).await
     }
 
-    async fn reenrol(&self, again: &Reenrolment, token: &Digest, now: Timestamp) -> Result<Enrolled, StoreError> {
+    async fn reenrol(
+        &self,
+        again: &Reenrolment,
+        token: &Digest,
+        now: Timestamp,
+        audit: &Entry,
+    ) -> Result<Enrolled, StoreError> {
         self.pass("reenrol", async {
-            let enrolled = self.inner.reenrol(again, token, now).await?;
+            let enrolled = self.inner.reenrol(again, token, now, audit).await?;
             if enrolled == Enrolled::Moved {
                 self.ground.judge().has_moved();
             }
@@ -281,8 +294,8 @@ impl Store for GatedStore {
         self.pass("machines", self.inner.machines(query)).await
     }
 
-    async fn tag(&self, machine: MachineId, change: &TagChange) -> Result<Tagged, StoreError> {
-        self.pass("tag", self.inner.tag(machine, change)).await
+    async fn tag(&self, machine: MachineId, change: &TagChange, audit: &Entry) -> Result<Tagged, StoreError> {
+        self.pass("tag", self.inner.tag(machine, change, audit)).await
     }
 
     async fn count_machines(&self, filter: &Filter<MachineField>) -> Result<u64, StoreError> {
@@ -319,12 +332,12 @@ impl Store for GatedStore {
         self.pass("enrol_token", self.inner.enrol_token(token)).await
     }
 
-    async fn add_enrol_token(&self, token: &EnrolToken) -> Result<(), StoreError> {
-        self.pass("add_enrol_token", self.inner.add_enrol_token(token)).await
+    async fn add_enrol_token(&self, token: &EnrolToken, audit: &Entry) -> Result<(), StoreError> {
+        self.pass("add_enrol_token", self.inner.add_enrol_token(token, audit)).await
     }
 
-    async fn put_application(&self, application: &Application) -> Result<(), StoreError> {
-        self.pass("put_application", self.inner.put_application(application)).await
+    async fn put_application(&self, application: &Application, audit: &Entry) -> Result<(), StoreError> {
+        self.pass("put_application", self.inner.put_application(application, audit)).await
     }
 
     async fn application(&self, client_id: &str) -> Result<Option<Application>, StoreError> {
@@ -336,8 +349,9 @@ impl Store for GatedStore {
         file: &LibraryFile,
         content: &[u8],
         replace: bool,
+        audit: &Entry,
     ) -> Result<LibraryPut, StoreError> {
-        self.pass("put_library_file", self.inner.put_library_file(file, content, replace)).await
+        self.pass("put_library_file", self.inner.put_library_file(file, content, replace, audit)).await
     }
 
     async fn library_files(&self) -> Result<Vec<LibraryFile>, StoreError> {
@@ -348,8 +362,33 @@ impl Store for GatedStore {
         self.pass("library_content", self.inner.library_content(sha256)).await
     }
 
-    async fn delete_library_file(&self, name: &str) -> Result<bool, StoreError> {
-        self.pass("delete_library_file", self.inner.delete_library_file(name)).await
+    async fn delete_library_file(&self, name: &str, audit: &Entry) -> Result<bool, StoreError> {
+        self.pass("delete_library_file", self.inner.delete_library_file(name, audit)).await
+    }
+
+    async fn audit(&self, entry: &Entry) -> Result<(), StoreError> {
+        self.pass("audit", self.inner.audit(entry)).await
+    }
+
+    async fn audit_lines(&self, after: u64, limit: u32) -> Result<Vec<StoredEntry>, StoreError> {
+        self.pass("audit_lines", self.inner.audit_lines(after, limit)).await
+    }
+
+    async fn audit_head(&self) -> Result<Head, StoreError> {
+        self.pass("audit_head", self.inner.audit_head()).await
+    }
+
+    async fn repeated(
+        &self,
+        caller: &str,
+        key: &str,
+        now: Timestamp,
+    ) -> Result<Option<(Digest, ActionId)>, StoreError> {
+        self.pass("repeated", self.inner.repeated(caller, key, now)).await
+    }
+
+    async fn forget_keys(&self, now: Timestamp, limit: u32) -> Result<u32, StoreError> {
+        self.pass("forget_keys", self.inner.forget_keys(now, limit)).await
     }
 
     async fn setting(&self, name: &str, otherwise: &str) -> Result<String, StoreError> {

@@ -25,6 +25,7 @@ use agent::boot::Leftovers;
 use agent::worker::{Identity, Outgoing, Worker};
 use agents::SimCrew;
 use domain::action::Action;
+use domain::audit::{CallerKind, Entry};
 use domain::grantee::Input;
 use domain::ids::{ActionId, Digest, Epoch, MachineId};
 use domain::machine::Told;
@@ -236,9 +237,9 @@ impl World {
             EnrolToken { digest: Digest::of(TOKEN), uses_max: 100, expires_at: Timestamp(i64::MAX), machine: None };
         let sites = Arc::clone(&self.sites);
         super::engine::wait(async move {
-            engine.add_enrol_token(&token).await?;
+            engine.add_enrol_token(&token, &set_up_entry()).await?;
             for (file, content) in library::files(BEGINS_AT) {
-                engine.put_library_file(&file, content, false).await?;
+                engine.put_library_file(&file, content, false, &set_up_entry()).await?;
             }
             for (index, (id, _)) in sites.iter().enumerate() {
                 let machine = domain::machine::Machine {
@@ -251,7 +252,7 @@ impl World {
                     told: Told::default(),
                     tags: vec![],
                 };
-                engine.enrol(&machine, &Digest::of(TOKEN), BEGINS_AT).await?;
+                engine.enrol(&machine, &Digest::of(TOKEN), BEGINS_AT, &set_up_entry()).await?;
             }
             Ok::<(), store::StoreError>(())
         })
@@ -325,4 +326,9 @@ impl World {
 /// What a machine's disk looks like that was never used.
 fn empty_disk() -> DiskImage {
     DiskImage::default()
+}
+
+/// A line of the audit log, for what an administrator does past the replicas.
+fn set_up_entry() -> Entry {
+    Entry::new(BEGINS_AT, CallerKind::Administrator, "", "set-up")
 }

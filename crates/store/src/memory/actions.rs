@@ -1,13 +1,16 @@
 //! Writing actions. Each function looks at everything that could refuse it before it changes anything.
 
+use super::listing::at_most;
 use super::tables::{Row, Tables};
 use super::{guards, history};
 use crate::stamp::stamp;
-use crate::{Committed, Inserted, NOTED_LINES_MAX, StoreError, Stored};
+use crate::{Committed, Inserted, NOTED_LINES_MAX, StoreError, Stored, Terms};
 use domain::action::Action;
+use domain::audit::Entry;
 use domain::decide::{Change, Needs};
 use domain::history::Line;
 use domain::ids::ActionId;
+use domain::kind::Kind;
 use domain::lifecycle::Stage;
 use domain::time::Timestamp;
 
@@ -20,9 +23,19 @@ struct Ready {
 
 impl Tables {
     /// Adds a new action.
-    pub(super) fn insert(&mut self, action: &Action, lines: &[Line]) -> Result<Inserted, StoreError> {
+    pub(super) fn insert(&mut self, action: &Action, lines: &[Line], terms: &Terms) -> Result<Inserted, StoreError> {
+        if let Some(once) = &terms.once
+            && let Some((request, first)) = self.repeated(&once.caller, &once.key, action.created_at)
+        {
+            return Ok(if request == once.request { Inserted::Repeated(first) } else { Inserted::KeyTaken });
+        }
         if !self.machines.contains_key(&action.machine) {
             return Ok(Inserted::NoMachine);
+        }
+        if let (Kind::LiveResponse, Some(most)) = (action.kind(), terms.live_responses_max)
+            && self.live_responses() >= at_most(most)
+        {
+            return Ok(Inserted::TooMany);
         }
         guards::begins(action)?;
         if let Some(active) = self.live_rows(action.machine).find(|row| row.action.kind() == action.kind()) {
@@ -43,13 +56,28 @@ impl Tables {
         self.places.insert(action.id, place);
         self.live.entry(action.machine).or_default().insert(place);
         self.newest_update = Some(updated_at);
+        if let Some(once) = &terms.once {
+            self.keep_key(once, action.id);
+        }
+        self.append_audit(&terms.audit);
         Ok(Inserted::Stored(Stored { number: self.count(), updated_at }))
     }
 
+    /// How many live responses are not final.
+    fn live_responses(&self) -> usize {
+        let live = self.live.values().flatten().map(|place| &self.actions[*place].action);
+        live.filter(|action| action.kind() == Kind::LiveResponse).count()
+    }
+
     /// Commits a change if everything it was decided on still holds.
-    pub(super) fn commit(&mut self, change: &Change) -> Result<Committed, StoreError> {
+    pub(super) fn commit(&mut self, change: &Change, audit: Option<&Entry>) -> Result<Committed, StoreError> {
         match self.committable(change, self.newest_update)? {
-            Ok(ready) => Ok(Committed::Stored(self.carry_out(ready, change))),
+            Ok(ready) => {
+                if let Some(entry) = audit {
+                    self.append_audit(entry);
+                }
+                Ok(Committed::Stored(self.carry_out(ready, change)))
+            }
             Err(refused) => Ok(refused),
         }
     }

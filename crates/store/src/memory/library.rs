@@ -4,6 +4,7 @@
 use super::guards;
 use super::tables::Tables;
 use crate::{LibraryFile, LibraryPut, StoreError};
+use domain::audit::Entry;
 use domain::ids::Digest;
 
 impl Tables {
@@ -13,6 +14,7 @@ impl Tables {
         file: &LibraryFile,
         content: &[u8],
         replace: bool,
+        audit: &Entry,
     ) -> Result<LibraryPut, StoreError> {
         if Digest::of(content) != file.sha256 || content.len() as u64 != file.size_bytes {
             let why = format!("the content of {} is not what its digest and length say", file.name);
@@ -32,14 +34,16 @@ impl Tables {
         if let Some((sha256, _)) = before {
             self.forget_unnamed(&sha256);
         }
+        self.append_audit(audit);
         self.count();
         Ok(LibraryPut::Stored)
     }
 
     /// Deletes a file; false if there is none of that name.
-    pub(super) fn delete_library_file(&mut self, name: &str) -> bool {
+    pub(super) fn delete_library_file(&mut self, name: &str, audit: &Entry) -> bool {
         let Some(file) = self.files.remove(name) else { return false };
         self.forget_unnamed(&file.sha256);
+        self.append_audit(audit);
         self.count();
         true
     }

@@ -3,6 +3,7 @@
 use super::guards;
 use super::tables::{Tables, Token};
 use crate::{EnrolToken, Enrolled, Filter, MachineField, MachineQuery, Reenrolment, StoreError, Tagged};
+use domain::audit::Entry;
 use domain::ids::{ActionId, Digest, Epoch, MachineId};
 use domain::machine::{Machine, TagChange, Told};
 use domain::time::Timestamp;
@@ -10,7 +11,7 @@ use std::collections::BTreeSet;
 
 impl Tables {
     /// Adds an enrolment token; one that is there takes the new limits and keeps its uses.
-    pub(super) fn add_enrol_token(&mut self, token: &EnrolToken) -> Result<(), StoreError> {
+    pub(super) fn add_enrol_token(&mut self, token: &EnrolToken, audit: &Entry) -> Result<(), StoreError> {
         if token.machine.is_some_and(|id| !self.machines.contains_key(&id)) {
             return Err(guards::refused("there is no such machine to enrol again"));
         }
@@ -23,6 +24,7 @@ impl Tables {
         }
         let uses = known.map_or(0, |known| known.uses);
         self.tokens.insert(token.digest, Token { limits: token.clone(), uses });
+        self.append_audit(audit);
         self.count();
         Ok(())
     }
@@ -44,7 +46,13 @@ impl Tables {
     }
 
     /// Adds a machine, and uses the token once.
-    pub(super) fn enrol(&mut self, machine: &Machine, token: &Digest, now: Timestamp) -> Result<Enrolled, StoreError> {
+    pub(super) fn enrol(
+        &mut self,
+        machine: &Machine,
+        token: &Digest,
+        now: Timestamp,
+        audit: &Entry,
+    ) -> Result<Enrolled, StoreError> {
         if let Some(why) = self.token_refused(token, None, now) {
             return Ok(why);
         }
@@ -54,6 +62,7 @@ impl Tables {
         }
         self.use_once(token);
         self.machines.insert(machine.id, machine.clone());
+        self.append_audit(audit);
         self.count();
         Ok(Enrolled::Stored)
     }
@@ -64,6 +73,7 @@ impl Tables {
         again: &Reenrolment,
         token: &Digest,
         now: Timestamp,
+        audit: &Entry,
     ) -> Result<Enrolled, StoreError> {
         if let Some(why) = self.token_refused(token, Some(again.machine), now) {
             return Ok(why);
@@ -82,16 +92,18 @@ impl Tables {
             (machine.incarnation, machine.session, machine.last_seen) = (again.incarnation, session, now);
             (machine.name, machine.told) = (again.name.clone(), again.told.clone());
         }
+        self.append_audit(audit);
         self.count();
         Ok(Enrolled::Stored)
     }
 
     /// Changes a machine's tags.
-    pub(super) fn tag(&mut self, id: MachineId, change: &TagChange) -> Tagged {
+    pub(super) fn tag(&mut self, id: MachineId, change: &TagChange, audit: &Entry) -> Tagged {
         let Some(machine) = self.machines.get_mut(&id) else { return Tagged::NoMachine };
         let Ok(tags) = machine.tags_after(change) else { return Tagged::TooMany };
         machine.tags = tags;
         let machine = machine.clone();
+        self.append_audit(audit);
         self.count();
         Tagged::Stored(Box::new(machine))
     }

@@ -1,7 +1,8 @@
 //! What is on record, as maps. Ordered, so that walking them is the same in every run.
 
-use crate::{Application, EnrolToken, LibraryFile};
+use crate::{Application, EnrolToken, LibraryFile, Once};
 use domain::action::Action;
+use domain::audit::StoredEntry;
 use domain::history::StoredLine;
 use domain::ids::{ActionId, Digest, MachineId};
 use domain::lifecycle::Stage;
@@ -24,6 +25,9 @@ pub(super) struct Tables {
     pub(super) files: BTreeMap<String, LibraryFile>,
     pub(super) contents: BTreeMap<Digest, Vec<u8>>,
     pub(super) settings: BTreeMap<String, String>,
+    pub(super) audit: Vec<StoredEntry>,
+    /// By caller and key.
+    pub(super) keys: BTreeMap<(String, String), (Once, ActionId)>,
     pub(super) commit_number: u64,
     /// When anything of any action was changed last.
     pub(super) newest_update: Option<Timestamp>,

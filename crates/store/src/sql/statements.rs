@@ -179,6 +179,33 @@ pub(crate) const FORGET_CONTENT: &str = "DELETE FROM library_contents WHERE sha2
      AND NOT EXISTS (SELECT 1 FROM library_files f WHERE f.sha256 = library_contents.sha256) \
      AND NOT EXISTS (SELECT 1 FROM library_uses u WHERE u.sha256 = library_contents.sha256)";
 
+pub(crate) const APPEND_AUDIT: &str = "INSERT INTO audit (sequence, at, kind, caller, address, operation, machine, \
+     action, object, outcome, status, code, correlation, comment, content, times, hash) VALUES ($1, $2, $3, $4, $5, $6, \
+     $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)";
+
+pub(crate) const AUDIT_LINES: &str = "SELECT sequence, at, kind, caller, address, operation, machine, action, object, \
+     outcome, status, code, correlation, comment, content, times, hash FROM audit WHERE sequence > $1 \
+     ORDER BY sequence LIMIT $2";
+
+pub(crate) const AUDIT_HEAD: &str = "SELECT sequence, hash FROM audit_head WHERE only = 1";
+
+pub(crate) const SET_AUDIT_HEAD: &str = "UPDATE audit_head SET sequence = $1, hash = $2 WHERE only = 1";
+
+pub(crate) const KEY: &str = "SELECT k.request, a.id FROM idempotency_keys k JOIN actions a ON a.number = k.action \
+     WHERE k.caller = $1 AND k.key = $2 AND k.expires_at > $3";
+
+pub(crate) const FORGET_KEY: &str = "DELETE FROM idempotency_keys WHERE caller = $1 AND key = $2";
+
+pub(crate) const KEEP_KEY: &str =
+    "INSERT INTO idempotency_keys (caller, key, request, action, expires_at) VALUES ($1, $2, $3, $4, $5)";
+
+pub(crate) const FORGET_KEYS: &str = "DELETE FROM idempotency_keys WHERE (caller, key) IN (SELECT caller, key \
+     FROM idempotency_keys WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2)";
+
+/// In the words of the partial index.
+pub(crate) const LIVE_RESPONSES: &str =
+    concat!("SELECT count(*) FROM actions WHERE kind = 'LiveResponse' AND ", live!());
+
 pub(crate) const SETTING: &str = "SELECT value FROM settings WHERE name = $1";
 
 pub(crate) const PUT_SETTING: &str = "INSERT INTO settings (name, value) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING";

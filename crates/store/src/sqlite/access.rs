@@ -4,11 +4,12 @@ use super::writer::Unit;
 use crate::sql::rows::{count, from_json, to_json};
 use crate::sql::statements;
 use crate::{Application, StoreError};
+use domain::audit::Entry;
 use domain::time::Timestamp;
 use rusqlite::{Connection, OptionalExtension, params};
 
 /// Adds or replaces an application.
-pub(super) fn put_application(unit: &mut Unit<'_>, application: &Application) -> Result<(), StoreError> {
+pub(super) fn put_application(unit: &mut Unit<'_>, application: &Application, audit: &Entry) -> Result<(), StoreError> {
     unit.connection.prepare_cached(statements::PUT_APPLICATION)?.execute(params![
         application.client_id,
         application.name,
@@ -16,6 +17,7 @@ pub(super) fn put_application(unit: &mut Unit<'_>, application: &Application) ->
         to_json(&application.permissions)?,
         application.created_at.0,
     ])?;
+    unit.audit(audit)?;
     unit.count();
     Ok(())
 }

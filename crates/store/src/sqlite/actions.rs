@@ -1,28 +1,45 @@
 //! Writing actions: each function is one unit of the writer's transaction, and decides nothing.
 
 use super::writer::Unit;
-use super::{columns, history, library};
+use super::{columns, history, keys, library};
 use crate::sql::rows::{StateRow, signed, to_json};
 use crate::sql::statements;
 use crate::sql::words::Word;
 use crate::stamp::stamp;
-use crate::{Committed, Inserted, NOTED_LINES_MAX, StoreError, Stored};
+use crate::{Committed, Inserted, NOTED_LINES_MAX, StoreError, Stored, Terms};
 use domain::action::Action;
+use domain::audit::Entry;
 use domain::decide::{Change, Needs};
 use domain::history::Line;
 use domain::ids::ActionId;
+use domain::kind::Kind;
 use domain::lifecycle::Stage;
 use domain::time::Timestamp;
 use rusqlite::{Connection, OptionalExtension, params};
 
 /// Adds a new action.
-pub(super) fn insert(unit: &mut Unit<'_>, action: &Action, lines: &[Line]) -> Result<Inserted, StoreError> {
+pub(super) fn insert(
+    unit: &mut Unit<'_>,
+    action: &Action,
+    lines: &[Line],
+    terms: &Terms,
+) -> Result<Inserted, StoreError> {
     let connection = unit.connection;
+    if let Some(once) = &terms.once
+        && let Some((request, first)) = keys::repeated(connection, &once.caller, &once.key, action.created_at)?
+    {
+        return Ok(if request == once.request { Inserted::Repeated(first) } else { Inserted::KeyTaken });
+    }
     let machine: Option<i64> = connection
         .prepare_cached(statements::MACHINE_NUMBER)?
         .query_row([action.machine.0], |row| row.get(0))
         .optional()?;
     let Some(machine) = machine else { return Ok(Inserted::NoMachine) };
+    if let (Kind::LiveResponse, Some(most)) = (action.kind(), terms.live_responses_max)
+        && live_responses(connection)? >= most
+    {
+        return Ok(Inserted::TooMany);
+    }
     let updated_at = next_stamp(connection, action.updated_at)?;
     let Some(number) = insert_row(connection, action, machine, updated_at)? else {
         let active = connection
@@ -32,6 +49,10 @@ pub(super) fn insert(unit: &mut Unit<'_>, action: &Action, lines: &[Line]) -> Re
     };
     history::append(connection, action.id, number, lines, Some(action.stage()))?;
     library::hold(connection, number, &action.body)?;
+    if let Some(once) = &terms.once {
+        keys::keep(connection, once, number)?;
+    }
+    unit.audit(&terms.audit)?;
     Ok(Inserted::Stored(Stored { number: unit.count(), updated_at }))
 }
 
@@ -39,6 +60,11 @@ pub(super) fn insert(unit: &mut Unit<'_>, action: &Action, lines: &[Line]) -> Re
 fn next_stamp(connection: &Connection, decided: Timestamp) -> Result<Timestamp, StoreError> {
     let newest: Option<i64> = connection.prepare_cached(statements::NEWEST_UPDATE)?.query_row([], |row| row.get(0))?;
     stamp(decided, newest.map(Timestamp))
+}
+
+/// How many live responses are not final.
+fn live_responses(connection: &Connection) -> Result<u32, StoreError> {
+    Ok(connection.prepare_cached(statements::LIVE_RESPONSES)?.query_row([], |row| row.get(0))?)
 }
 
 /// The row's number; none if an action of the same kind is live on the machine.
@@ -89,7 +115,7 @@ struct Standing {
 }
 
 /// Commits a change if everything it was decided on still holds.
-pub(super) fn commit(unit: &mut Unit<'_>, change: &Change) -> Result<Committed, StoreError> {
+pub(super) fn commit(unit: &mut Unit<'_>, change: &Change, audit: Option<&Entry>) -> Result<Committed, StoreError> {
     let connection = unit.connection;
     let Some(standing) = standing(connection, change.action.id)? else { return Ok(Committed::Moved) };
     if standing.revision != signed(change.from_revision)? {
@@ -106,6 +132,9 @@ pub(super) fn commit(unit: &mut Unit<'_>, change: &Change) -> Result<Committed, 
     history::append(connection, change.action.id, standing.number, &change.history, (from != to).then_some(to))?;
     if to.is_final() {
         library::release(connection, standing.number)?;
+    }
+    if let Some(entry) = audit {
+        unit.audit(entry)?;
     }
     Ok(Committed::Stored(Stored { number: unit.count(), updated_at }))
 }

@@ -2,6 +2,7 @@
 
 use crate::sql::rows::{ActionRow, LineRow, StateRow, count, from_json};
 use crate::{LibraryFile, StoreError};
+use domain::audit::{CallerKind, Entry, Outcome, StoredEntry};
 use domain::ids::{ActionId, Digest, Epoch, MachineId};
 use domain::machine::Machine;
 use domain::time::Timestamp;
@@ -112,5 +113,30 @@ pub(super) fn library_file(row: &Row<'_>) -> Result<LibraryFile, StoreError> {
         created_by: row.get(6)?,
         created_at: Timestamp(row.get(7)?),
         updated_at: Timestamp(row.get(8)?),
+    })
+}
+
+/// A line of the audit log.
+pub(super) fn audit_line(row: &Row<'_>) -> Result<StoredEntry, StoreError> {
+    let (kind, outcome): (String, String) = (row.get(2)?, row.get(9)?);
+    let damaged = |what: &str| StoreError::Damaged(format!("its {what} is not one"));
+    Ok(StoredEntry {
+        sequence: count(row.get(0)?)?,
+        entry: Entry {
+            at: Timestamp(row.get(1)?),
+            kind: CallerKind::from_word(&kind).ok_or_else(|| damaged("kind"))?,
+            caller: row.get(3)?,
+            address: row.get(4)?,
+            operation: row.get(5)?,
+            machine: row.get(6)?,
+            action: row.get(7)?,
+            object: row.get(8)?,
+            outcome: Outcome::from_parts(&outcome, row.get(10)?, row.get(11)?).ok_or_else(|| damaged("outcome"))?,
+            correlation: row.get(12)?,
+            comment: row.get::<_, Option<[u8; 32]>>(13)?.map(Digest),
+            content: row.get::<_, Option<[u8; 32]>>(14)?.map(Digest),
+            times: row.get(15)?,
+        },
+        hash: Digest(row.get(16)?),
     })
 }

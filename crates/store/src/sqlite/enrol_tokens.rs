@@ -4,12 +4,13 @@ use super::writer::Unit;
 use crate::sql::rows::count;
 use crate::sql::statements;
 use crate::{EnrolToken, Enrolled, StoreError};
+use domain::audit::Entry;
 use domain::ids::{Digest, MachineId};
 use domain::time::Timestamp;
 use rusqlite::{Connection, OptionalExtension, params};
 
 /// Adds an enrolment token.
-pub(super) fn add(unit: &mut Unit<'_>, token: &EnrolToken) -> Result<(), StoreError> {
+pub(super) fn add(unit: &mut Unit<'_>, token: &EnrolToken, audit: &Entry) -> Result<(), StoreError> {
     let connection = unit.connection;
     let machine: Option<i64> = match token.machine {
         None => None,
@@ -27,6 +28,7 @@ pub(super) fn add(unit: &mut Unit<'_>, token: &EnrolToken) -> Result<(), StoreEr
         token.expires_at.0,
         machine
     ])?;
+    unit.audit(audit)?;
     unit.count();
     Ok(())
 }

@@ -7,6 +7,7 @@ use crate::sql::rows::signed;
 use crate::sql::statements;
 use crate::{LibraryFile, LibraryPut, StoreError};
 use domain::action::Body;
+use domain::audit::Entry;
 use domain::ids::Digest;
 use rusqlite::{Connection, OptionalExtension, params};
 
@@ -16,6 +17,7 @@ pub(super) fn put(
     file: &LibraryFile,
     content: &[u8],
     replace: bool,
+    audit: &Entry,
 ) -> Result<LibraryPut, StoreError> {
     if Digest::of(content) != file.sha256 || content.len() as u64 != file.size_bytes {
         return Err(StoreError::Refused(format!("the content of {} is not what its digest and length say", file.name)));
@@ -43,12 +45,13 @@ pub(super) fn put(
     if let Some(before) = before {
         forget_unnamed(connection, &before)?;
     }
+    unit.audit(audit)?;
     unit.count();
     Ok(LibraryPut::Stored)
 }
 
 /// Deletes a file; false if there is none of that name.
-pub(super) fn delete(unit: &mut Unit<'_>, name: &str) -> Result<bool, StoreError> {
+pub(super) fn delete(unit: &mut Unit<'_>, name: &str, audit: &Entry) -> Result<bool, StoreError> {
     let sha256 = unit
         .connection
         .prepare_cached(statements::DELETE_LIBRARY_FILE)?
@@ -56,6 +59,7 @@ pub(super) fn delete(unit: &mut Unit<'_>, name: &str) -> Result<bool, StoreError
         .optional()?;
     let Some(sha256) = sha256 else { return Ok(false) };
     forget_unnamed(unit.connection, &sha256)?;
+    unit.audit(audit)?;
     unit.count();
     Ok(true)
 }

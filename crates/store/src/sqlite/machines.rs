@@ -6,6 +6,7 @@ use crate::query::folded;
 use crate::sql::rows::{count, signed, to_json};
 use crate::sql::statements;
 use crate::{Committed, Enrolled, Reenrolment, StoreError, Tagged};
+use domain::audit::Entry;
 use domain::ids::{ActionId, Digest, Epoch, MachineId};
 use domain::machine::{Machine, TagChange, Told};
 use domain::time::Timestamp;
@@ -18,6 +19,7 @@ pub(super) fn enrol(
     machine: &Machine,
     token: &Digest,
     now: Timestamp,
+    audit: &Entry,
 ) -> Result<Enrolled, StoreError> {
     let connection = unit.connection;
     if let Some(why) = enrol_tokens::refused(connection, token, None, now)? {
@@ -35,6 +37,7 @@ pub(super) fn enrol(
         to_json(&machine.tags)?,
     ])?;
     enrol_tokens::use_once(connection, token)?;
+    unit.audit(audit)?;
     unit.count();
     Ok(Enrolled::Stored)
 }
@@ -45,6 +48,7 @@ pub(super) fn reenrol(
     again: &Reenrolment,
     token: &Digest,
     now: Timestamp,
+    audit: &Entry,
 ) -> Result<Enrolled, StoreError> {
     let connection = unit.connection;
     if let Some(why) = enrol_tokens::refused(connection, token, Some(again.machine), now)? {
@@ -57,7 +61,7 @@ pub(super) fn reenrol(
         return Ok(Enrolled::Moved);
     }
     for change in &again.ends {
-        let committed = actions::commit(unit, change)?;
+        let committed = actions::commit(unit, change, None)?;
         if !matches!(committed, Committed::Stored(_)) {
             return Err(StoreError::Refused(format!("{} does not end: {committed:?}", change.action.id)));
         }
@@ -66,6 +70,7 @@ pub(super) fn reenrol(
     let values = params![again.incarnation, again.name, folded(&again.name), told, now.0, number];
     connection.prepare_cached(statements::REENROL)?.execute(values)?;
     enrol_tokens::use_once(connection, token)?;
+    unit.audit(audit)?;
     unit.count();
     Ok(Enrolled::Stored)
 }
@@ -83,11 +88,12 @@ fn ended_by(again: &Reenrolment) -> Result<BTreeSet<(ActionId, i64)>, StoreError
 }
 
 /// Changes a machine's tags.
-pub(super) fn tag(unit: &mut Unit<'_>, id: MachineId, change: &TagChange) -> Result<Tagged, StoreError> {
+pub(super) fn tag(unit: &mut Unit<'_>, id: MachineId, change: &TagChange, audit: &Entry) -> Result<Tagged, StoreError> {
     let Some(mut machine) = machine(unit.connection, id)? else { return Ok(Tagged::NoMachine) };
     let Ok(tags) = machine.tags_after(change) else { return Ok(Tagged::TooMany) };
     machine.tags = tags;
     unit.connection.prepare_cached(statements::TAG)?.execute(params![to_json(&machine.tags)?, id.0])?;
+    unit.audit(audit)?;
     unit.count();
     Ok(Tagged::Stored(Box::new(machine)))
 }

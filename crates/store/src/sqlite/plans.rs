@@ -12,10 +12,10 @@ use rusqlite::Connection;
 use uuid::Uuid;
 
 /// An index of which all may be walked: it holds only what is live, or open, and that is little.
-const SMALL: [&str; 2] = ["actions_live", "actions_open"];
+const SMALL: [&str; 3] = ["actions_live", "actions_open", "live_responses_live"];
 
 /// What every request, claim, report and sweep runs.
-const HOT: [&str; 32] = [
+const HOT: [&str; 39] = [
     statements::MACHINE_NUMBER,
     statements::NEWEST_UPDATE,
     statements::LIVE_OF_KIND,
@@ -45,6 +45,13 @@ const HOT: [&str; 32] = [
     statements::DELETE_LIBRARY_FILE,
     statements::END_USES,
     statements::FORGET_CONTENT,
+    statements::APPEND_AUDIT,
+    statements::AUDIT_LINES,
+    statements::AUDIT_HEAD,
+    statements::SET_AUDIT_HEAD,
+    statements::KEY,
+    statements::FORGET_KEYS,
+    statements::LIVE_RESPONSES,
     statements::SETTING,
     statements::COMMIT_NUMBER,
     statements::SET_COMMIT_NUMBER,

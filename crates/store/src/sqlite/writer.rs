@@ -4,9 +4,10 @@
 //! write stands in a savepoint of its own, so that one that is refused takes no other with it.
 
 use super::checkpoint::Wal;
-use super::{SqliteConfig, open};
+use super::{SqliteConfig, audit, open};
 use crate::StoreError;
 use crate::sql::statements;
+use domain::audit::{Entry, Head};
 use rusqlite::Connection;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -24,6 +25,8 @@ pub(super) struct Unit<'a> {
     /// The connection.
     pub(super) connection: &'a Connection,
     commit_number: i64,
+    /// How far the audit log goes with this group; none until the group adds to it.
+    audit_head: Option<Head>,
 }
 
 impl Unit<'_> {
@@ -31,6 +34,16 @@ impl Unit<'_> {
     pub(super) fn count(&mut self) -> u64 {
         self.commit_number += 1;
         self.commit_number.unsigned_abs()
+    }
+
+    /// Adds a line to the audit log: what else this write does stands with it, or falls with it.
+    pub(super) fn audit(&mut self, entry: &Entry) -> Result<(), StoreError> {
+        let before = match self.audit_head {
+            Some(head) => head,
+            None => audit::head(self.connection)?,
+        };
+        self.audit_head = Some(audit::append(self.connection, before, entry)?);
+        Ok(())
     }
 }
 
@@ -161,7 +174,7 @@ impl Desk {
     fn work_off(&mut self, connection: &Connection, taken: &mut Vec<Box<dyn Job>>) -> rusqlite::Result<()> {
         let first_number =
             connection.prepare_cached(statements::COMMIT_NUMBER)?.query_row([], |row| row.get::<_, i64>(0))?;
-        let mut unit = Unit { connection, commit_number: first_number };
+        let mut unit = Unit { connection, commit_number: first_number, audit_head: None };
         let mut next = 0;
         loop {
             run_in_savepoint(&mut unit, taken[next].as_mut())?;
@@ -177,15 +190,18 @@ impl Desk {
         if unit.commit_number != first_number {
             connection.prepare_cached(statements::SET_COMMIT_NUMBER)?.execute([unit.commit_number])?;
         }
+        if let Some(head) = unit.audit_head {
+            audit::set_head(connection, head)?;
+        }
         execute(connection, "COMMIT")
     }
 }
 
 fn run_in_savepoint(unit: &mut Unit<'_>, job: &mut dyn Job) -> rusqlite::Result<()> {
-    let number_before = unit.commit_number;
+    let (number_before, head_before) = (unit.commit_number, unit.audit_head);
     execute(unit.connection, "SAVEPOINT write_of_one")?;
     if !job.run(unit) {
-        unit.commit_number = number_before;
+        (unit.commit_number, unit.audit_head) = (number_before, head_before);
         // Fails if SQLite has rolled back the whole transaction, as it may on a full disk: then nobody's write stands.
         execute(unit.connection, "ROLLBACK TO write_of_one")?;
     }

@@ -1,7 +1,7 @@
 //! Applications and settings.
 
 use crate::engines::contract;
-use crate::world::{START, World};
+use crate::world::{START, World, audited};
 use domain::permission::{PERMISSIONS, Permission};
 use store::Application;
 
@@ -25,20 +25,20 @@ fn application(client_id: &str) -> Application {
 
 async fn an_application_reads_back_as_it_was_put(world: World) {
     let application = application("0b8a3c2e-0000-4000-8000-000000000001");
-    world.store.put_application(&application).await.unwrap();
+    world.store.put_application(&application, &audited()).await.unwrap();
     assert_eq!(world.store.application(&application.client_id).await.unwrap(), Some(application));
 }
 
 async fn an_application_put_again_is_replaced(world: World) {
     let first = application("a");
-    world.store.put_application(&first).await.unwrap();
+    world.store.put_application(&first, &audited()).await.unwrap();
     let second = Application { secret_hash: "new".into(), permissions: vec![Permission::MachineReadAll], ..first };
-    world.store.put_application(&second).await.unwrap();
+    world.store.put_application(&second, &audited()).await.unwrap();
     assert_eq!(world.store.application("a").await.unwrap(), Some(second));
 }
 
 async fn an_unknown_application_is_not_there(world: World) {
-    world.store.put_application(&application("a")).await.unwrap();
+    world.store.put_application(&application("a"), &audited()).await.unwrap();
     for unknown in ["", "A", "b", "a%"] {
         assert_eq!(world.store.application(unknown).await.unwrap(), None, "{unknown}");
     }

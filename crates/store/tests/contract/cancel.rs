@@ -90,11 +90,11 @@ async fn an_accepted_cancel_is_never_altered_or_taken_back(world: World) {
     ];
     for cancel in altered {
         let change = forged(&stopping, State::Stopping { grant, cancel });
-        assert!(matches!(world.store.commit(&change).await, Err(StoreError::Refused(_))));
+        assert!(matches!(world.store.commit(&change, None).await, Err(StoreError::Refused(_))));
     }
     let testimony = testimony(&granted, Ending::Finished);
     let change = forged(&stopping, State::Succeeded { testimony, cancel: None });
-    assert!(matches!(world.store.commit(&change).await, Err(StoreError::Refused(_))));
+    assert!(matches!(world.store.commit(&change, None).await, Err(StoreError::Refused(_))));
     assert_eq!(world.load(granted.id).await, stopping);
 }
 
@@ -109,7 +109,7 @@ async fn cancelled_is_not_said_of_a_granted_action_without_a_testimony(world: Wo
         let mut change = forged(action, state);
         change.from_revision = stopping.revision;
         change.action.revision = stopping.revision + 1;
-        assert!(matches!(world.store.commit(&change).await, Err(StoreError::Refused(_))));
+        assert!(matches!(world.store.commit(&change, None).await, Err(StoreError::Refused(_))));
     }
     assert_eq!(world.load(granted.id).await, stopping);
 }
@@ -123,7 +123,7 @@ async fn cancelled_is_not_said_without_a_cancel(world: World) {
     let proof = CancelProof::Testified { testimony: testimony(&granted, STOPPED) };
     let change = forged(&stopping, State::Cancelled { cancel, proof });
     assert!(
-        matches!(world.store.commit(&change).await, Err(StoreError::Refused(_))),
+        matches!(world.store.commit(&change, None).await, Err(StoreError::Refused(_))),
         "another cancel than the one kept"
     );
     assert_eq!(world.load(granted.id).await, stopping);

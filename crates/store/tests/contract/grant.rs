@@ -142,9 +142,9 @@ async fn a_grant_stays_with_its_journal_and_never_goes_back(world: World) {
     let older = Grant { epoch: Epoch(held.epoch.0 - 1), ..held };
     for grant in [elsewhere, older] {
         let change = forged(&action, State::Granted { grant });
-        assert!(matches!(world.store.commit(&change).await, Err(StoreError::Refused(_))));
+        assert!(matches!(world.store.commit(&change, None).await, Err(StoreError::Refused(_))));
     }
-    assert!(matches!(world.store.commit(&forged(&action, State::Pending)).await, Err(StoreError::Refused(_))));
+    assert!(matches!(world.store.commit(&forged(&action, State::Pending), None).await, Err(StoreError::Refused(_))));
     assert_eq!(world.load(action.id).await, action);
 }
 
@@ -156,7 +156,7 @@ async fn there_is_no_grant_after_a_cancel(world: World) {
     let State::Stopping { grant, cancel } = stopping.state.clone() else { panic!("{stopping:?}") };
     let newer = Grant { epoch: Epoch(grant.epoch.0 + 1), ..grant };
     for state in [State::Stopping { grant: newer, cancel }, State::Granted { grant }, State::Granted { grant: newer }] {
-        assert!(matches!(world.store.commit(&forged(&stopping, state)).await, Err(StoreError::Refused(_))));
+        assert!(matches!(world.store.commit(&forged(&stopping, state), None).await, Err(StoreError::Refused(_))));
     }
     assert_eq!(world.load(granted.id).await, stopping);
 }

@@ -1,7 +1,7 @@
 //! The library: files by name, contents by digest, and no content taken from under an action.
 
 use crate::engines::contract;
-use crate::world::{START, World, cancel, run};
+use crate::world::{START, World, audited, cancel, run};
 use domain::action::Action;
 use domain::ids::Digest;
 use store::{LibraryFile, LibraryPut, StoreError};
@@ -36,7 +36,7 @@ fn file(name: &str, content: &[u8]) -> LibraryFile {
 }
 
 async fn put(world: &World, name: &str, content: &[u8], replace: bool) -> LibraryPut {
-    world.store.put_library_file(&file(name, content), content, replace).await.unwrap()
+    world.store.put_library_file(&file(name, content), content, replace, &audited()).await.unwrap()
 }
 
 async fn has(world: &World, content: &[u8]) -> bool {
@@ -83,7 +83,7 @@ async fn a_replaced_file_keeps_the_time_of_its_first_upload(world: World) {
     put(&world, "a.sh", b"one", true).await;
     let at = START.plus_seconds(60);
     let newer = LibraryFile { created_at: at, updated_at: at, created_by: "b".into(), ..file("a.sh", b"two") };
-    world.store.put_library_file(&newer, b"two", true).await.unwrap();
+    world.store.put_library_file(&newer, b"two", true, &audited()).await.unwrap();
     let expected = LibraryFile { created_at: START, ..newer };
     assert_eq!(world.store.library_files().await.unwrap(), [expected]);
 }
@@ -94,24 +94,24 @@ async fn a_replaced_or_deleted_content_is_gone(world: World) {
     assert!(!has(&world, b"one").await);
     put(&world, "a.sh", b"two", true).await;
     assert!(has(&world, b"two").await, "replaced by itself");
-    world.store.delete_library_file("a.sh").await.unwrap();
+    world.store.delete_library_file("a.sh", &audited()).await.unwrap();
     assert!(!has(&world, b"two").await);
 }
 
 async fn deleting_says_whether_there_was_one(world: World) {
     put(&world, "a.sh", b"one", false).await;
-    assert!(!world.store.delete_library_file("A.sh").await.unwrap());
-    assert!(world.store.delete_library_file("a.sh").await.unwrap());
-    assert!(!world.store.delete_library_file("a.sh").await.unwrap());
+    assert!(!world.store.delete_library_file("A.sh", &audited()).await.unwrap());
+    assert!(world.store.delete_library_file("a.sh", &audited()).await.unwrap());
+    assert!(!world.store.delete_library_file("a.sh", &audited()).await.unwrap());
     assert!(world.store.library_files().await.unwrap().is_empty());
 }
 
 async fn one_content_may_stand_under_two_names(world: World) {
     put(&world, "a.sh", b"one", false).await;
     put(&world, "b.sh", b"one", false).await;
-    world.store.delete_library_file("a.sh").await.unwrap();
+    world.store.delete_library_file("a.sh", &audited()).await.unwrap();
     assert!(has(&world, b"one").await);
-    world.store.delete_library_file("b.sh").await.unwrap();
+    world.store.delete_library_file("b.sh", &audited()).await.unwrap();
     assert!(!has(&world, b"one").await);
 }
 
@@ -119,7 +119,7 @@ async fn a_content_stays_while_an_action_that_is_not_final_names_it(world: World
     put(&world, "a.sh", b"one", false).await;
     put(&world, "b.sh", b"two", false).await;
     let action = running(&world, &[b"one", b"two", b"one"]).await;
-    world.store.delete_library_file("a.sh").await.unwrap();
+    world.store.delete_library_file("a.sh", &audited()).await.unwrap();
     put(&world, "b.sh", b"three", true).await;
     assert!(has(&world, b"one").await && has(&world, b"two").await);
     world.drive(action.id, cancel()).await;
@@ -132,7 +132,7 @@ async fn a_content_stays_until_the_last_such_action_has_ended(world: World) {
     let (first, second) = (running(&world, &[b"one"]).await, running(&world, &[b"one"]).await);
     world.drive(first.id, cancel()).await;
     assert!(has(&world, b"one").await, "the file is still there");
-    world.store.delete_library_file("a.sh").await.unwrap();
+    world.store.delete_library_file("a.sh", &audited()).await.unwrap();
     assert!(has(&world, b"one").await, "the second action is not final");
     world.drive(second.id, cancel()).await;
     assert!(!has(&world, b"one").await);
@@ -142,7 +142,10 @@ async fn a_content_that_is_not_what_its_digest_says_is_refused(world: World) {
     let wrong_digest = file("a.sh", b"one");
     let wrong_length = LibraryFile { size_bytes: 4, ..file("a.sh", b"two") };
     for wrong in [wrong_digest, wrong_length] {
-        assert!(matches!(world.store.put_library_file(&wrong, b"two", true).await, Err(StoreError::Refused(_))));
+        assert!(matches!(
+            world.store.put_library_file(&wrong, b"two", true, &audited()).await,
+            Err(StoreError::Refused(_))
+        ));
     }
     assert!(world.store.library_files().await.unwrap().is_empty());
 }
@@ -151,7 +154,7 @@ async fn an_action_may_name_a_content_that_is_not_there(world: World) {
     let action = running(&world, &[b"never uploaded"]).await;
     assert!(!has(&world, b"never uploaded").await);
     put(&world, "a.sh", b"never uploaded", false).await;
-    world.store.delete_library_file("a.sh").await.unwrap();
+    world.store.delete_library_file("a.sh", &audited()).await.unwrap();
     assert!(has(&world, b"never uploaded").await, "an action that is not final names it");
     world.drive(action.id, cancel()).await;
     assert!(!has(&world, b"never uploaded").await);

@@ -1,7 +1,7 @@
 //! Machines and their sessions.
 
 use crate::engines::contract;
-use crate::world::{START, World, journal};
+use crate::world::{START, World, audited, journal};
 use domain::ids::{Digest, Epoch};
 use domain::kind::Kind;
 use domain::machine::{JournalSeen, TAGS_MAX, TagChange, Told};
@@ -159,7 +159,7 @@ async fn enrol(world: &World, name: &str) -> domain::MachineId {
     let mut machine = world.unknown_machine();
     machine.name = name.into();
     let token = world.token(1).await;
-    assert_eq!(world.store.enrol(&machine, &token.digest, START).await.unwrap(), Enrolled::Stored);
+    assert_eq!(world.store.enrol(&machine, &token.digest, START, &audited()).await.unwrap(), Enrolled::Stored);
     machine.id
 }
 
@@ -171,7 +171,7 @@ async fn tags_are_kept_in_order_and_survive_a_session_and_an_enrolment(world: Wo
     let mut machine = world.machine().await;
     let before = world.store.commit_number().await.unwrap();
     for tag in ["b'\"\\é", "a", "b'\"\\é"] {
-        let tagged = world.store.tag(machine.id, &add(tag)).await.unwrap();
+        let tagged = world.store.tag(machine.id, &add(tag), &audited()).await.unwrap();
         machine.tags = machine.tags_after(&add(tag)).unwrap();
         assert_eq!(tagged, Tagged::Stored(Box::new(machine.clone())));
     }
@@ -182,29 +182,29 @@ async fn tags_are_kept_in_order_and_survive_a_session_and_an_enrolment(world: Wo
     let token = world.token_for(machine.id).await;
     let (name, told) = (machine.name.clone(), Told::default());
     let again = store::Reenrolment { machine: machine.id, incarnation: 2, name, told, ends: vec![] };
-    assert_eq!(world.store.reenrol(&again, &token.digest, START).await.unwrap(), Enrolled::Stored);
+    assert_eq!(world.store.reenrol(&again, &token.digest, START, &audited()).await.unwrap(), Enrolled::Stored);
     assert_eq!(world.store.machine(machine.id).await.unwrap().unwrap().tags, machine.tags);
-    world.store.tag(machine.id, &TagChange::Remove("a".into())).await.unwrap();
+    world.store.tag(machine.id, &TagChange::Remove("a".into()), &audited()).await.unwrap();
     assert_eq!(world.store.machine(machine.id).await.unwrap().unwrap().tags, machine.tags[..1]);
 }
 
 async fn a_tag_too_many_or_on_an_unknown_machine_changes_nothing(world: World) {
     let machine = world.machine().await;
     for number in 0..TAGS_MAX {
-        world.store.tag(machine.id, &add(&number.to_string())).await.unwrap();
+        world.store.tag(machine.id, &add(&number.to_string()), &audited()).await.unwrap();
     }
     let before = world.store.commit_number().await.unwrap();
-    assert_eq!(world.store.tag(machine.id, &add("one more")).await.unwrap(), Tagged::TooMany);
-    assert_eq!(world.store.tag(world.unknown_machine().id, &add("x")).await.unwrap(), Tagged::NoMachine);
+    assert_eq!(world.store.tag(machine.id, &add("one more"), &audited()).await.unwrap(), Tagged::TooMany);
+    assert_eq!(world.store.tag(world.unknown_machine().id, &add("x"), &audited()).await.unwrap(), Tagged::NoMachine);
     assert_eq!(world.store.commit_number().await.unwrap(), before);
     assert_eq!(world.store.machine(machine.id).await.unwrap().unwrap().tags.len(), TAGS_MAX);
 }
 
 async fn machines_are_found_by_tag_and_by_address(world: World) {
     let (one, other) = (world.machine().await, world.machine().await);
-    world.store.tag(one.id, &add("Linux servers")).await.unwrap();
-    world.store.tag(one.id, &add("Linux")).await.unwrap();
-    world.store.tag(other.id, &add("linux 100%_")).await.unwrap();
+    world.store.tag(one.id, &add("Linux servers"), &audited()).await.unwrap();
+    world.store.tag(one.id, &add("Linux"), &audited()).await.unwrap();
+    world.store.tag(other.id, &add("linux 100%_"), &audited()).await.unwrap();
     let told = Told { last_address: Some("192.0.2.7".into()), ..Told::default() };
     world.store.open_session(other.id, 1, Epoch(0), &told, START).await.unwrap();
     use MachineField as F;

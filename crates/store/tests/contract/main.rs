@@ -3,6 +3,7 @@
 //! An engine is named in `engines.rs`; each test then runs on it as well. Nothing here knows of any engine.
 
 mod access;
+mod audit;
 mod cancel;
 mod commit;
 mod engines;
@@ -14,6 +15,7 @@ mod integrity;
 mod library;
 mod listing;
 mod machines;
+mod once;
 mod overdue;
 mod races;
 mod reenrolment;

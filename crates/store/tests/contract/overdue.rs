@@ -98,7 +98,7 @@ async fn a_machine_that_opens_a_session_is_not_silent(world: World) {
         let judged = world.store.machine(machine.id).await.unwrap().unwrap().session;
         let change = world.decide(action.id, time_up(&action, judged)).await;
         world.session(&machine).await;
-        assert_eq!(world.store.commit(&change).await.unwrap(), Committed::SessionMoved);
+        assert_eq!(world.store.commit(&change, None).await.unwrap(), Committed::SessionMoved);
         assert!(world.load(action.id).await.stage().is_open());
         assert!(matches!(world.time_out(action.id).await, Driven::Changed(_)), "silent in the newest session");
     }

@@ -1,7 +1,9 @@
 //! Many at once. Nothing is timed: each pair starts at a barrier, and whatever order comes, what must hold holds.
 
 use crate::engines::contract;
-use crate::world::{Driven, START, STOPPED, World, cancel, claim, first_lines, isolate, report, run, time_up};
+use crate::world::{
+    Driven, START, STOPPED, World, audited, cancel, claim, first_lines, isolate, report, run, terms, time_up,
+};
 use domain::action::{Action, Body, CancelProof, State};
 use domain::decide::{Event, Tell};
 use domain::ids::{Epoch, JournalId};
@@ -146,7 +148,7 @@ async fn of_two_requests_of_a_kind_exactly_one_is_stored(world: World) {
             (world.unknown_action(machine.id, isolate()), world.unknown_action(machine.id, isolate()));
         let request = |action: &Action| {
             let (store, action) = (world.store.clone(), action.clone());
-            async move { store.insert(&action, &first_lines(&action)).await.unwrap() }
+            async move { store.insert(&action, &first_lines(&action), &terms()).await.unwrap() }
         };
         let stored = match at_once(request(&first), request(&second)).await {
             (Inserted::Stored(_), Inserted::AlreadyActive(active)) if active == first.id => first.id,
@@ -163,7 +165,7 @@ async fn of_two_machines_exactly_one_uses_up_a_token(world: World) {
         let token = world.token(1).await;
         let enrol = || {
             let (store, machine) = (world.store.clone(), world.unknown_machine());
-            async move { store.enrol(&machine, &token.digest, START).await.unwrap() }
+            async move { store.enrol(&machine, &token.digest, START, &audited()).await.unwrap() }
         };
         match at_once(enrol(), enrol()).await {
             (Enrolled::Stored, Enrolled::UsedUp) | (Enrolled::UsedUp, Enrolled::Stored) => {}

@@ -1,7 +1,7 @@
 //! Enrolling a machine again, under its own record and on a token that is for it.
 
 use crate::engines::contract;
-use crate::world::{Driven, START, World, cancel, claim, isolate, report, run};
+use crate::world::{Driven, START, World, audited, cancel, claim, isolate, report, run};
 use domain::action::{Body, State, TimedOutWhy};
 use domain::decide::{Change, Event, Tell};
 use domain::hello::on_enrolment;
@@ -43,7 +43,7 @@ async fn again(world: &World, machine: &Machine) -> Reenrolment {
 }
 
 async fn enrolled(world: &World, again: &Reenrolment, token: &EnrolToken) -> Enrolled {
-    world.store.reenrol(again, &token.digest, LATER).await.unwrap()
+    world.store.reenrol(again, &token.digest, LATER, &audited()).await.unwrap()
 }
 
 /// Everything that could have changed.
@@ -151,7 +151,7 @@ async fn an_end_that_is_none_is_refused_and_changes_nothing(world: World) {
         let ends =
             vec![world.decide(first.id, Event::Disowned { why: TimedOutWhy::Reenrolled, newest: None }).await, unsound];
         let unsound = Reenrolment { ends, ..sound.clone() };
-        let refused = world.store.reenrol(&unsound, &token.digest, LATER).await;
+        let refused = world.store.reenrol(&unsound, &token.digest, LATER, &audited()).await;
         assert!(matches!(refused, Err(StoreError::Refused(_))), "{refused:?}");
         assert_eq!(everything(&world, &machine).await, before, "the first end is not kept without the second");
         assert_eq!(world.load(first.id).await, first);
@@ -165,9 +165,9 @@ async fn a_token_is_for_one_machine_once(world: World) {
     assert_eq!(enrolled(&world, &again(&world, &other).await, &token).await, Enrolled::OtherMachine);
     let mut late = token.clone();
     late.expires_at = LATER;
-    world.store.add_enrol_token(&late).await.unwrap();
+    world.store.add_enrol_token(&late, &audited()).await.unwrap();
     assert_eq!(enrolled(&world, &again(&world, &machine).await, &token).await, Enrolled::Expired);
-    world.store.add_enrol_token(&token).await.unwrap();
+    world.store.add_enrol_token(&token, &audited()).await.unwrap();
     assert_eq!(enrolled(&world, &again(&world, &machine).await, &token).await, Enrolled::Stored);
     assert_eq!(enrolled(&world, &again(&world, &machine).await, &token).await, Enrolled::UsedUp);
     let unknown = EnrolToken { digest: Digest::of(b"guessed"), ..token };
@@ -181,11 +181,15 @@ async fn a_token_for_a_machine_enrols_no_new_one_and_another_enrols_nobody_again
     let machine = world.machine().await;
     let (bound, free) = (world.token_for(machine.id).await, world.token(1).await);
     let new = world.unknown_machine();
-    assert_eq!(world.store.enrol(&new, &bound.digest, START).await.unwrap(), Enrolled::OtherMachine);
+    assert_eq!(world.store.enrol(&new, &bound.digest, START, &audited()).await.unwrap(), Enrolled::OtherMachine);
     assert_eq!(world.store.machine(new.id).await.unwrap(), None);
     assert_eq!(enrolled(&world, &again(&world, &machine).await, &free).await, Enrolled::OtherMachine);
     assert_eq!(world.store.machine(machine.id).await.unwrap(), Some(machine));
-    assert_eq!(world.store.enrol(&new, &free.digest, START).await.unwrap(), Enrolled::Stored, "no use was lost");
+    assert_eq!(
+        world.store.enrol(&new, &free.digest, START, &audited()).await.unwrap(),
+        Enrolled::Stored,
+        "no use was lost"
+    );
 }
 
 async fn a_token_for_an_unknown_machine_or_for_many_uses_is_refused(world: World) {
@@ -195,7 +199,7 @@ async fn a_token_for_an_unknown_machine_or_for_many_uses_is_refused(world: World
     let unknown = EnrolToken { digest, machine: Some(world.unknown_machine().id), ..token.clone() };
     let many = EnrolToken { digest, machine: Some(machine.id), uses_max: 2, ..token };
     for refused in [unknown, many] {
-        let added = world.store.add_enrol_token(&refused).await;
+        let added = world.store.add_enrol_token(&refused, &audited()).await;
         assert!(matches!(added, Err(StoreError::Refused(_))), "{refused:?}");
         assert_eq!(world.store.enrol_token(&digest).await.unwrap(), None);
     }
@@ -214,7 +218,10 @@ async fn a_token_reads_back_and_stays_with_its_machine(world: World) {
         EnrolToken { machine: Some(other.id), uses_max: 1, ..free },
     ];
     for token in moved {
-        assert!(matches!(world.store.add_enrol_token(&token).await, Err(StoreError::Refused(_))), "{token:?}");
+        assert!(
+            matches!(world.store.add_enrol_token(&token, &audited()).await, Err(StoreError::Refused(_))),
+            "{token:?}"
+        );
     }
     assert_eq!(world.store.enrol_token(&bound.digest).await.unwrap(), Some(bound));
 }

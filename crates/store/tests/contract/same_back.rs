@@ -1,7 +1,7 @@
 //! What is written is read back equal, whatever it is.
 
 use crate::engines::contract;
-use crate::world::{World, first_lines, forged};
+use crate::world::{World, first_lines, forged, terms};
 use domain::action::{Action, Body, Cancel, CancelProof, Grant, Request, RequestSource, State, TimedOutWhy};
 use domain::command::{Command, LibraryRef};
 use domain::ids::{Digest, Epoch, JournalId};
@@ -43,12 +43,12 @@ async fn reads_back(world: &World, body: Body, request: Request, times: (i64, i6
     action.request = request;
     (action.created_at, action.updated_at, action.expires_at) =
         (Timestamp(times.0), Timestamp(times.1 / 2), Timestamp(times.2));
-    let stored = world.store.insert(&action, &first_lines(&action)).await.unwrap();
+    let stored = world.store.insert(&action, &first_lines(&action), &terms()).await.unwrap();
     // As it was written, but for when it changed: that is after everything before it.
     let Inserted::Stored(Stored { updated_at, .. }) = stored else { panic!("{stored:?}") };
     assert_eq!(world.load(action.id).await, Action { updated_at, ..action.clone() });
     let change = forged(&action, state);
-    let committed = world.store.commit(&change).await.unwrap();
+    let committed = world.store.commit(&change, None).await.unwrap();
     let Committed::Stored(Stored { updated_at, .. }) = committed else { panic!("{committed:?}") };
     let back: Action = world.load(action.id).await;
     assert_eq!(back, Action { updated_at, ..change.action });

@@ -1,7 +1,7 @@
 //! When an action last changed: distinct, and rising over all actions in the order of the commits.
 
 use crate::engines::contract;
-use crate::world::{START, World, action_id, cancel, first_lines, forged, isolate, report};
+use crate::world::{START, World, action_id, cancel, first_lines, forged, isolate, report, terms};
 use domain::action::{Action, State, TimedOutWhy};
 use domain::decide::{Decision, decide};
 use domain::testimony::Ending;
@@ -23,7 +23,7 @@ fn requested(world: &World, machine: domain::MachineId, at: Timestamp) -> Action
 }
 
 async fn inserted(world: &World, action: &Action) -> Stored {
-    match world.store.insert(action, &first_lines(action)).await.unwrap() {
+    match world.store.insert(action, &first_lines(action), &terms()).await.unwrap() {
         Inserted::Stored(stored) => stored,
         other => panic!("{other:?}"),
     }
@@ -31,7 +31,7 @@ async fn inserted(world: &World, action: &Action) -> Stored {
 
 async fn committed(world: &World, action: &Action, at: Timestamp) -> Stored {
     let Ok(Decision::Change(change, _)) = decide(action, cancel(), at) else { panic!("no change") };
-    match world.store.commit(&change).await.unwrap() {
+    match world.store.commit(&change, None).await.unwrap() {
         Committed::Stored(stored) => stored,
         other => panic!("{other:?}"),
     }
@@ -96,9 +96,9 @@ async fn nothing_is_changed_after_the_end_of_time(world: World) {
     let action = requested(&world, machine.id, Timestamp(i64::MAX));
     inserted(&world, &action).await;
     let late = requested(&world, other.id, START);
-    assert!(matches!(world.store.insert(&late, &first_lines(&late)).await, Err(StoreError::Refused(_))));
+    assert!(matches!(world.store.insert(&late, &first_lines(&late), &terms()).await, Err(StoreError::Refused(_))));
     let why = State::TimedOut { why: TimedOutWhy::NotStarted, grant: None, cancel: None };
-    assert!(matches!(world.store.commit(&forged(&action, why)).await, Err(StoreError::Refused(_))));
+    assert!(matches!(world.store.commit(&forged(&action, why), None).await, Err(StoreError::Refused(_))));
     assert_eq!(world.load(action.id).await, action);
 }
 

@@ -1,6 +1,7 @@
 //! A store with machines and actions to test on, and the loop that the server drives it with.
 
 use domain::action::{Action, Body, Request, RequestSource, State};
+use domain::audit::{CallerKind, Entry};
 use domain::command::{Command, LibraryRef};
 use domain::decide::{Change, Decision, Event, Overdue, Refusal, Tell, decide};
 use domain::history::{Line, Source, StoredLine};
@@ -12,7 +13,7 @@ use domain::testimony::{Ending, Fact, Testimony};
 use domain::time::Timestamp;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use store::{Committed, EnrolToken, Enrolled, Inserted, Store, Stored};
+use store::{Committed, EnrolToken, Enrolled, Inserted, Once, Store, Stored, Terms};
 use uuid::Uuid;
 
 /// When every test begins.
@@ -71,7 +72,7 @@ impl World {
     pub(crate) async fn token(&self, uses_max: u32) -> EnrolToken {
         let digest = Digest::of(&self.fresh().to_be_bytes());
         let token = EnrolToken { digest, uses_max, expires_at: START.plus_seconds(3_600), machine: None };
-        self.store.add_enrol_token(&token).await.unwrap();
+        self.store.add_enrol_token(&token, &audited()).await.unwrap();
         token
     }
 
@@ -80,14 +81,14 @@ impl World {
         let digest = Digest::of(&self.fresh().to_be_bytes());
         let expires_at = START.plus_seconds(3_600);
         let token = EnrolToken { digest, uses_max: 1, expires_at, machine: Some(machine) };
-        self.store.add_enrol_token(&token).await.unwrap();
+        self.store.add_enrol_token(&token, &audited()).await.unwrap();
         token
     }
 
     /// A machine on record, before its first session.
     pub(crate) async fn machine(&self) -> Machine {
         let (machine, token) = (self.unknown_machine(), self.token(1).await);
-        assert_eq!(self.store.enrol(&machine, &token.digest, START).await.unwrap(), Enrolled::Stored);
+        assert_eq!(self.store.enrol(&machine, &token.digest, START, &audited()).await.unwrap(), Enrolled::Stored);
         machine
     }
 
@@ -130,7 +131,7 @@ impl World {
 
     /// Puts an action on record; it as it stands there.
     pub(crate) async fn insert(&self, action: &Action) -> Action {
-        let inserted = self.store.insert(action, &first_lines(action)).await.unwrap();
+        let inserted = self.store.insert(action, &first_lines(action), &terms()).await.unwrap();
         let Inserted::Stored(Stored { updated_at, .. }) = inserted else { panic!("{inserted:?}") };
         Action { updated_at, ..action.clone() }
     }
@@ -168,7 +169,7 @@ impl World {
                     self.store.note(id, &lines).await.unwrap();
                     return Driven::Late;
                 }
-                Ok(Decision::Change(change, tell)) => match self.store.commit(&change).await.unwrap() {
+                Ok(Decision::Change(change, tell)) => match self.store.commit(&change, None).await.unwrap() {
                     Committed::Stored(_) => return Driven::Changed(tell),
                     Committed::Moved => {}
                     other => return Driven::NotNow(other),
@@ -281,6 +282,24 @@ pub(crate) fn first_lines(action: &Action) -> Vec<Line> {
 /// A line at the stage that the action is in.
 pub(crate) fn line(action: &Action, source: Source, what: &str) -> Line {
     Line { at: action.updated_at, source, what: what.into(), stage: action.stage(), fact: None }
+}
+
+/// A line of the audit log.
+pub(crate) fn audited() -> Entry {
+    let entry = Entry::new(START, CallerKind::Application, "app", "POST /api/machines/{id}/isolate");
+    Entry { address: Some("192.0.2.7".into()), ..entry.machine("web-03").comment("malware") }
+}
+
+/// Without a key, and with any number of live responses.
+pub(crate) fn terms() -> Terms {
+    Terms { audit: audited(), once: None, live_responses_max: None }
+}
+
+/// Under a key of the caller's, for this request, for an hour from the start.
+pub(crate) fn once(caller: &str, key: &str, request: &str) -> Terms {
+    let request = Digest::of(request.as_bytes());
+    let once = Once { caller: caller.into(), key: key.into(), request, expires_at: START.plus_seconds(3_600) };
+    Terms { once: Some(once), ..terms() }
 }
 
 /// A change that nobody decided: the action as it stands, with this state.

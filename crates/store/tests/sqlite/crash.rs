@@ -3,7 +3,7 @@
 //! The process to be killed is this test program again, told by a variable to play that part.
 
 use crate::Ground;
-use crate::world::{World, action_id, first_lines, isolate};
+use crate::world::{World, action_id, audited, first_lines, isolate, terms};
 use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
@@ -18,7 +18,7 @@ const FOLDER: &str = "STORE_TEST_FOLDER";
 const ACKNOWLEDGED: usize = 500;
 
 /// This program again, as the test of this name, in that folder.
-fn again(test: &str, ground: &Ground, before: &str) -> Command {
+pub(crate) fn again(test: &str, ground: &Ground, before: &str) -> Command {
     let folder = ground.config.path.parent().unwrap();
     let program = std::env::current_exe().unwrap();
     let mut command = Command::new("sh");
@@ -28,7 +28,7 @@ fn again(test: &str, ground: &Ground, before: &str) -> Command {
 }
 
 /// The store to write to, in the process that plays the part.
-fn part() -> Option<World> {
+pub(crate) fn part() -> Option<World> {
     let folder = PathBuf::from(std::env::var_os(FOLDER)?);
     let store = SqliteStore::open(SqliteConfig::for_testing(&folder)).expect("the store opens");
     Some(World::new(Arc::new(store)))
@@ -38,9 +38,9 @@ fn part() -> Option<World> {
 async fn write_one(world: &World) -> Result<u64, StoreError> {
     let machine = world.unknown_machine();
     let token = domain::Digest::of(b"token");
-    world.store.enrol(&machine, &token, crate::world::START).await?;
+    world.store.enrol(&machine, &token, crate::world::START, &audited()).await?;
     let action = world.unknown_action(machine.id, isolate());
-    assert!(matches!(world.store.insert(&action, &first_lines(&action)).await?, Inserted::Stored(_)));
+    assert!(matches!(world.store.insert(&action, &first_lines(&action), &terms()).await?, Inserted::Stored(_)));
     Ok(u64::try_from(action.id.0.as_u128()).unwrap())
 }
 
@@ -51,7 +51,7 @@ async fn add_token(world: &World) {
         expires_at: crate::world::START.plus_seconds(1),
         machine: None,
     };
-    world.store.add_enrol_token(&token).await.unwrap();
+    world.store.add_enrol_token(&token, &audited()).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -90,7 +90,7 @@ async fn write_for_ever(world: World) {
     writers.join_next().await.unwrap().unwrap()
 }
 
-fn read_until(child: &mut Child, enough: usize) -> Vec<u64> {
+pub(crate) fn read_until(child: &mut Child, enough: usize) -> Vec<u64> {
     let lines = BufReader::new(child.stdout.take().unwrap()).lines();
     let numbers = lines.filter_map(|line| line.unwrap().strip_prefix("acknowledged ")?.parse().ok());
     numbers.take(enough).collect()

@@ -1,7 +1,7 @@
 //! Group commit: what waits together is committed together, and answered only then.
 
 use crate::Ground;
-use crate::world::{World, first_lines, isolate};
+use crate::world::{World, first_lines, isolate, terms};
 use domain::action::Action;
 use rusqlite::Connection;
 use std::future::Future;
@@ -17,7 +17,7 @@ fn ask(world: &World, actions: &[Action]) -> Vec<Answer> {
     let mut context = Context::from_waker(Waker::noop());
     let ask_one = |action: &Action| {
         let (store, action) = (world.store.clone(), action.clone());
-        let mut answer: Answer = Box::pin(async move { store.insert(&action, &first_lines(&action)).await });
+        let mut answer: Answer = Box::pin(async move { store.insert(&action, &first_lines(&action), &terms()).await });
         assert!(matches!(answer.as_mut().poll(&mut context), Poll::Pending), "answered before it was committed");
         answer
     };
@@ -125,7 +125,10 @@ async fn a_write_lock_that_is_not_let_go_makes_writes_unavailable_and_reads_go_o
     let machine = world.machine().await;
     let lock = hold_write_lock(&ground);
     let action = world.unknown_action(machine.id, isolate());
-    assert!(matches!(world.store.insert(&action, &first_lines(&action)).await, Err(StoreError::Unavailable(_))));
+    assert!(matches!(
+        world.store.insert(&action, &first_lines(&action), &terms()).await,
+        Err(StoreError::Unavailable(_))
+    ));
     assert_eq!(world.store.machine(machine.id).await.unwrap(), Some(machine));
     assert_eq!(world.store.action(action.id).await.unwrap(), None);
     lock.execute_batch("ROLLBACK").unwrap();

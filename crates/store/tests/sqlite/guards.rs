@@ -1,6 +1,6 @@
 //! The guards below the code: raw SQL, past the store, still cannot do what may never be.
 
-use crate::world::{World, cancel, claim, isolate, report};
+use crate::world::{World, audited, cancel, claim, isolate, report};
 use crate::{Ground, world};
 use domain::action::Body;
 use domain::testimony::Ending;
@@ -165,7 +165,7 @@ async fn what_only_rises_never_falls() {
     let world = ground.open();
     let (machine, _) = world.connected().await;
     let token = world.token(1).await;
-    world.store.enrol(&world.unknown_machine(), &token.digest, world::START).await.unwrap();
+    world.store.enrol(&world.unknown_machine(), &token.digest, world::START, &audited()).await.unwrap();
     let raw = ground.raw();
     for assignment in ["session = session - 1", "incarnation = 0", "id = randomblob(20)"] {
         refused(&raw, &format!("UPDATE machines SET {assignment}"), "only rise");

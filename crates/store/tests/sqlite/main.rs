@@ -1,5 +1,6 @@
 //! What only SQLite has: its file, its settings, its triggers, its log. What every engine must do stands in `contract`.
 
+mod audit;
 mod crash;
 mod damage;
 mod group;

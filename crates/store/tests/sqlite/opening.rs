@@ -1,7 +1,7 @@
 //! Opening: what is refused, and what stands there afterwards.
 
 use crate::Ground;
-use crate::world::isolate;
+use crate::world::{audited, isolate};
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -33,7 +33,7 @@ fn a_file_of_a_newer_schema_is_refused_and_left_alone() {
     ground.raw().execute(newer, []).unwrap();
     let before = fs::read(&ground.config.path).unwrap();
     let why = refusal(&ground.config);
-    assert!(why.contains("newer version (schema 99, this one knows 4)"), "{why}");
+    assert!(why.contains("newer version (schema 99, this one knows 5)"), "{why}");
     assert_eq!(fs::read(&ground.config.path).unwrap(), before);
 }
 
@@ -78,14 +78,18 @@ async fn a_file_of_the_first_version_opens_with_everything_that_is_in_it() {
     assert_eq!((token.uses_max, token.machine), (2, None));
     let (new, now) = (world.unknown_machine(), domain::Timestamp(1));
     for expected in [store::Enrolled::Stored, store::Enrolled::UsedUp] {
-        assert_eq!(world.store.enrol(&new, &token.digest, now).await.unwrap(), expected, "its uses were kept");
+        assert_eq!(
+            world.store.enrol(&new, &token.digest, now, &audited()).await.unwrap(),
+            expected,
+            "its uses were kept"
+        );
     }
     // And what is new works on what is old.
     let bound = world.token_for(machine.id).await;
     let ends = vec![world.decide(live[0].id, domain::hello::on_enrolment(&live[0]).unwrap()).await];
     let again =
         store::Reenrolment { machine: machine.id, incarnation: 2, name: "Old".into(), told: machine.told, ends };
-    assert_eq!(world.store.reenrol(&again, &bound.digest, now).await.unwrap(), store::Enrolled::Stored);
+    assert_eq!(world.store.reenrol(&again, &bound.digest, now, &audited()).await.unwrap(), store::Enrolled::Stored);
 }
 
 #[test]

@@ -156,7 +156,7 @@ async fn play(rig: &Rig, name: &str) -> Option<ActionId> {
                 permissions: PERMISSIONS.map(|(permission, _)| permission).to_vec(),
                 created_at: Timestamp(0),
             };
-            rig.store.put_application(&application).await.unwrap();
+            rig.store.put_application(&application, &crate::rig::audited()).await.unwrap();
             None
         }
         "a library file" => {

@@ -23,6 +23,11 @@ async fn finished(rig: &Rig) -> ActionId {
     id
 }
 
+/// The same, with the digest of the file.
+pub(crate) async fn finished_with_a_file(rig: &Rig) -> (ActionId, Digest) {
+    (finished(rig).await, Digest::of(CONTENT))
+}
+
 fn path(id: ActionId, index: &str) -> String {
     format!("/api/machineactions/{id}/GetLiveResponseResultDownloadLink(index={index})")
 }

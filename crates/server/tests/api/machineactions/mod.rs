@@ -4,3 +4,5 @@ mod get;
 mod list;
 mod package_link;
 mod paging;
+
+pub(crate) use download_link::finished_with_a_file;

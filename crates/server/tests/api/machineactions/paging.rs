@@ -10,7 +10,7 @@ use domain::ids::{ActionId, MachineId};
 use domain::kind::Scope;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
-use store::{Committed, Inserted};
+use store::{Committed, Inserted, Terms};
 use uuid::Uuid;
 
 /// How many actions there are, and how many machines they are on.
@@ -28,7 +28,8 @@ async fn insert(rig: &Rig, number: u64) -> Action {
     let action = Action::requested(id, MachineId(machine), body, asked, rig.now());
     let line =
         Line { at: action.created_at, source: Source::Caller, what: "x".into(), stage: action.stage(), fact: None };
-    assert!(matches!(rig.store.insert(&action, &[line]).await.unwrap(), Inserted::Stored(_)));
+    let terms = Terms { audit: crate::rig::audited(), once: None, live_responses_max: None };
+    assert!(matches!(rig.store.insert(&action, &[line], &terms).await.unwrap(), Inserted::Stored(_)));
     action
 }
 
@@ -36,7 +37,7 @@ async fn cancel(rig: &Rig, id: ActionId) {
     let action = rig.action(id).await;
     let event = Event::CancelRequested { requestor: "c".into(), comment: "d".into() };
     let Ok(Decision::Change(change, _)) = decide(&action, event, rig.now()) else { panic!("no change") };
-    assert!(matches!(rig.store.commit(&change).await.unwrap(), Committed::Stored(_)));
+    assert!(matches!(rig.store.commit(&change, None).await.unwrap(), Committed::Stored(_)));
 }
 
 async fn filled(rig: &Rig, actions: u64) -> Vec<ActionId> {

@@ -7,7 +7,7 @@ use domain::action::{Action, Request, RequestSource};
 use domain::ids::ActionId;
 use domain::kind::Scope;
 use domain::permission::{Permission, PermissionType};
-use server::actions::{ActionError, Caller, NewAction, Wanted, WantedCommand};
+use server::actions::{ActionError, Caller, NewAction, Origin, Requested, Wanted, WantedCommand};
 use server::clock::Clock as _;
 
 /// The most commands of a live response.
@@ -22,7 +22,8 @@ impl World {
             Permission::MachineLiveResponse,
             Permission::LibraryManage,
         ];
-        Caller { name: "responder".into(), permission_type: PermissionType::Application, permissions }
+        let (permission_type, origin) = (PermissionType::Application, Origin::default());
+        Caller { name: "responder".into(), permission_type, permissions, origin }
     }
 
     /// A client requests something of some machine.
@@ -61,12 +62,13 @@ impl World {
                 source: RequestSource::PublicApi,
                 external_id: None,
             },
+            key: None,
         };
         self.begin(
             replica,
             format!("a client requests {} on m{}", words(&new.wanted), machine + 1),
             None,
-            async move { Ended::Requested(actions.request(&Self::caller(), new, now, random).await) },
+            async move { Ended::Requested(actions.request(&Self::caller(), new, now, random).await.map(Requested::action)) },
         );
     }
 

@@ -5,11 +5,11 @@ use super::super::ground::lock;
 use super::super::rules::Rule;
 use super::super::setting::Fault;
 use super::super::sights::Sight;
-use super::{Ended, Link, World, empty_disk};
+use super::{Ended, Link, World, empty_disk, set_up_entry};
 use agent::worker::Event;
 use domain::ids::Digest;
 use domain::time::{TICKS_PER_SECOND, Timestamp};
-use server::actions::{ActionError, Returning};
+use server::actions::{ActionError, Origin, Returning};
 use std::sync::Arc;
 use store::{EnrolToken, Enrolled};
 
@@ -202,14 +202,14 @@ impl World {
         let digest = Digest::of(secret.as_bytes());
         let token = EnrolToken { digest, uses_max: 1, expires_at: Timestamp(i64::MAX), machine: Some(id) };
         let engine = Arc::clone(&self.engine);
-        if engine::wait(async move { engine.add_enrol_token(&token).await }).is_err() {
+        if engine::wait(async move { engine.add_enrol_token(&token, &set_up_entry()).await }).is_err() {
             return false;
         }
         let Some(at) = &self.replicas[replica] else { return false };
         let (actions, now) = (at.actions.clone(), at.clock.shows());
         self.begin(replica, format!("m{} enrols again", machine + 1), None, async move {
             let returning = Returning { machine: id, name: &name, token: &secret };
-            Ended::EnrolledAgain(machine, actions.reenrol(&returning, now, |_| Ok(())).await)
+            Ended::EnrolledAgain(machine, actions.reenrol(&returning, now, &Origin::default(), |_| Ok(())).await)
         });
         true
     }
