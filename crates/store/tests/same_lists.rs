@@ -20,7 +20,7 @@ use store::{
     ActionField, ActionRow, Committed, EnrolToken, Filter, Inserted, MachineField, MemoryStore, SqliteConfig,
     SqliteStore, Store,
 };
-use world::{START, action_id, first_lines, forged, journal};
+use world::{START, action_id, audited, first_lines, forged, journal, terms};
 
 /// How many queries are asked of each table.
 const CASES: u32 = 1500;
@@ -159,14 +159,14 @@ impl Ground {
 async fn fill(store: &dyn Store) {
     let expires_at = START.plus_seconds(100);
     let token = EnrolToken { digest: Digest::of(b"all"), uses_max: 1000, expires_at, machine: None };
-    store.add_enrol_token(&token).await.expect("a token");
+    store.add_enrol_token(&token, &audited()).await.expect("a token");
     for number in 0..ROWS {
-        store.enrol(&machine(number), &token.digest, START).await.expect("a machine");
+        store.enrol(&machine(number), &token.digest, START, &audited()).await.expect("a machine");
         let action = action(number);
-        let inserted = store.insert(&action, &first_lines(&action)).await.expect("an action");
+        let inserted = store.insert(&action, &first_lines(&action), &terms()).await.expect("an action");
         assert!(matches!(inserted, Inserted::Stored(_)), "{inserted:?}");
         if let Some(state) = state(number) {
-            let committed = store.commit(&forged(&action, state)).await.expect("a change");
+            let committed = store.commit(&forged(&action, state), None).await.expect("a change");
             assert!(matches!(committed, Committed::Stored(_)), "{committed:?}");
         }
     }
