@@ -172,7 +172,7 @@ fn a_caller_killed_without_warning_leaves_nothing() {
     }
     let cgroup = line.trim().strip_prefix("standing ").map(PathBuf::from).expect("a path");
     // The caller itself, and two programs on its stage.
-    assert!(processes_with(&marker).len() >= 2, "{:?}", processes_with(&marker));
+    until("its programs run", || processes_with(&marker).len() >= 2);
     assert!(cgroup.exists(), "{}", cgroup.display());
     assert!(!is_empty(temporary.path()), "the relay's socket lies here");
     caller.kill().expect("kill -9");
