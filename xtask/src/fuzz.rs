@@ -21,9 +21,11 @@ pub(crate) fn run(args: &[String]) -> anyhow::Result<()> {
     let write_seeds = ["run", "--locked", "--package", "hostile", "--bin", "seeds", "--"];
     program::run(program::cargo().args(write_seeds).arg(&seeds).current_dir(&root))?;
     let mut names = targets(&seeds)?;
-    if let Some(only) = &asked.target {
-        ensure!(names.contains(only), "there is no target {only:?}; there are {}", names.join(", "));
-        names.retain(|name| name == only);
+    if let Some(unknown) = asked.targets.iter().find(|target| !names.contains(target)) {
+        bail!("there is no target {unknown:?}; there are {}", names.join(", "));
+    }
+    if !asked.targets.is_empty() {
+        names.retain(|name| asked.targets.contains(name));
     }
     let binary = build(&root, &work)?;
     let reports = fuzz_all(&binary, &work, &names, asked.seconds)?;
@@ -33,7 +35,7 @@ pub(crate) fn run(args: &[String]) -> anyhow::Result<()> {
     }
     let crashed: Vec<&Report> = reports.iter().filter(|report| !report.held).collect();
     if crashed.is_empty() {
-        return Ok(());
+        return if asked.keep { names.iter().try_for_each(|name| keep(&root, &binary, &work, name)) } else { Ok(()) };
     }
     for report in &crashed {
         println!("\n{}: what does not hold:\n{}", report.name, report.last_words);
@@ -70,18 +72,25 @@ const FLAGS: [&str; 8] = [
 
 struct Asked {
     seconds: u32,
-    target: Option<String>,
+    /// None: all.
+    targets: Vec<String>,
+    /// Whether what reached something new is kept in the tree.
+    keep: bool,
 }
 
 impl Asked {
     fn read(args: &[String]) -> anyhow::Result<Self> {
-        let mut asked = Self { seconds: SECONDS_DEFAULT, target: None };
+        let mut asked = Self { seconds: SECONDS_DEFAULT, targets: vec![], keep: false };
         let mut args = args.iter();
         while let Some(arg) = args.next() {
+            if arg == "--keep" {
+                asked.keep = true;
+                continue;
+            }
             let value = args.next().with_context(|| format!("{arg} needs a value; {USAGE}"))?;
             match arg.as_str() {
                 "--seconds" => asked.seconds = value.parse().with_context(|| format!("{value} seconds"))?,
-                "--target" => asked.target = Some(value.clone()),
+                "--target" => asked.targets.push(value.clone()),
                 _ => bail!("{USAGE}"),
             }
         }
@@ -90,7 +99,7 @@ impl Asked {
     }
 }
 
-const USAGE: &str = "usage: cargo xtask fuzz [--seconds N] [--target NAME]";
+const USAGE: &str = "usage: cargo xtask fuzz [--seconds N] [--target NAME]... [--keep]";
 
 /// The targets are the folders that the seeds were written into.
 fn targets(seeds: &Path) -> anyhow::Result<Vec<String>> {
@@ -208,6 +217,38 @@ fn fuzz(binary: &Path, work: &Path, name: &str, seconds: u32) -> anyhow::Result<
     Ok(Report { name: name.into(), executions, corpus, held, last_words: last_words(&words) })
 }
 
+/// The longest input that is kept in the tree, in bytes, and the most of one target: a change is to be reviewed.
+const KEPT_BYTES_MAX: u64 = 512;
+const KEPT_MAX: usize = 200;
+
+/// Writes the shortest inputs that together reach what all do into the target's corpus, a line of digits each.
+fn keep(root: &Path, binary: &Path, work: &Path, name: &str) -> anyhow::Result<()> {
+    let merged = work.join("kept").join(name);
+    if merged.exists() {
+        std::fs::remove_dir_all(&merged)?;
+    }
+    std::fs::create_dir_all(&merged)?;
+    let mut merge = Command::new(binary);
+    merge.args(["-merge=1".into(), format!("-max_len={KEPT_BYTES_MAX}")]).arg(&merged);
+    merge.arg(work.join("seeds").join(name)).arg(work.join("corpus").join(name));
+    merge.env("FUZZ_TARGET", name).env("ASAN_OPTIONS", "detect_leaks=0").stderr(Stdio::null());
+    program::run(&mut merge)?;
+    let mut inputs = Vec::new();
+    for entry in std::fs::read_dir(&merged)? {
+        inputs.push(std::fs::read(entry?.path())?);
+    }
+    inputs.sort_by_key(Vec::len);
+    let mut lines: Vec<String> = inputs.iter().take(KEPT_MAX).map(|input| hexadecimal(input)).collect();
+    lines.sort();
+    println!("    {name}: {} inputs kept", lines.len());
+    let text = lines.iter().map(|line| format!("{line}\n")).collect::<String>();
+    Ok(std::fs::write(root.join("crates/hostile/corpus").join(format!("{name}.txt")), text)?)
+}
+
+fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 /// Where files are kept in memory.
 const MEMORY_FOLDER: &str = "/dev/shm";
 
@@ -239,8 +280,9 @@ mod tests {
     #[test]
     fn what_is_asked_is_read_or_refused() {
         let read = asked("--seconds 5 --target talk").expect("understood");
-        assert_eq!((read.seconds, read.target.as_deref()), (5, Some("talk")));
+        assert_eq!((read.seconds, read.targets), (5, vec!["talk".to_owned()]));
         assert_eq!(asked("").expect("understood").seconds, super::SECONDS_DEFAULT);
+        assert!(asked("--keep --seconds 5").expect("understood").keep);
         for line in ["--seconds", "--seconds x", "--seconds 0", "--forever yes", "talk"] {
             assert!(asked(line).is_err(), "{line}");
         }

@@ -72,8 +72,9 @@ cargo xtask COMMAND
                      licences, sources and banned crates; advisories need the network
   proof [ARGS]       every order of events within bounds, 20,000 simulated runs, every call failing
                      once, and every fault that they must find; ARGS go to the proof binary
-  fuzz [--seconds N] [--target NAME]
-                     hostile bytes at every door, N seconds each (60): `hostile` says what must hold
+  fuzz [--seconds N] [--target NAME]... [--keep]
+                     hostile bytes at every door, N seconds each (60): `hostile` says what must hold;
+                     --keep writes what reached something new into crates/hostile/corpus
   clients            token libraries of Python and Node get tokens from a running server and use them
   torture [ARGS]     kill the agent at every crash point; ARGS go to the bench binary
   race [ARGS]        cancel against grant and finish, with real processes

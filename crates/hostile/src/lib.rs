@@ -39,27 +39,54 @@ pub struct Target {
     pub check: fn(&[u8]),
     /// Bytes that lead deep into the code, to start from.
     pub seeds: fn() -> Vec<Vec<u8>>,
+    /// What fuzzing found on its way and is kept: a line of hexadecimal digits for each input, see [`Target::kept`].
+    pub corpus: &'static str,
     /// What one round of it costs: tests play so many times fewer rounds of it than of a cheap one.
     pub cost: usize,
 }
 
+macro_rules! target {
+    ($name:literal, $door:ident, $cost:literal) => {
+        Target {
+            name: $name,
+            check: $door::check,
+            seeds: $door::seeds,
+            corpus: include_str!(concat!("../corpus/", $name, ".txt")),
+            cost: $cost,
+        }
+    };
+}
+
+impl Target {
+    /// Inputs that reached something no other did while this was fuzzed (`cargo xtask fuzz --keep`).
+    pub fn kept(&self) -> Vec<Vec<u8>> {
+        self.corpus.lines().map(bytes).collect()
+    }
+}
+
+/// The bytes that a line stands for; what is no digit ends it.
+fn bytes(line: &str) -> Vec<u8> {
+    let digit = |digit: u8| char::from(digit).to_digit(16).and_then(|value| u8::try_from(value).ok());
+    line.as_bytes().chunks_exact(2).map_while(|pair| Some(digit(pair[0])? << 4 | digit(pair[1])?)).collect()
+}
+
 /// Every door.
 pub static TARGETS: [Target; 15] = [
-    Target { name: "frames", check: frames::check, seeds: frames::seeds, cost: 1 },
-    Target { name: "hello", check: hello::check, seeds: hello::seeds, cost: 4 },
-    Target { name: "talk", check: talk::check, seeds: talk::seeds, cost: 20 },
-    Target { name: "engines", check: engines::check, seeds: engines::seeds, cost: 400 },
-    Target { name: "worker", check: worker::check, seeds: worker::seeds, cost: 2 },
-    Target { name: "journal", check: journal::check, seeds: journal::seeds, cost: 2 },
-    Target { name: "bodies", check: bodies::check, seeds: bodies::seeds, cost: 1 },
-    Target { name: "odata", check: odata::check, seeds: odata::seeds, cost: 1 },
-    Target { name: "ids", check: ids::check, seeds: ids::seeds, cost: 1 },
-    Target { name: "api", check: api::check, seeds: api::seeds, cost: 4 },
-    Target { name: "tokens", check: tokens::check, seeds: tokens::seeds, cost: 4 },
-    Target { name: "keys", check: keys::check, seeds: keys::seeds, cost: 2 },
-    Target { name: "links", check: links::check, seeds: links::seeds, cost: 2 },
-    Target { name: "enrol", check: enrol::check, seeds: enrol::seeds, cost: 20 },
-    Target { name: "sign-in", check: sign_in::check, seeds: sign_in::seeds, cost: 100 },
+    target!("frames", frames, 1),
+    target!("hello", hello, 4),
+    target!("talk", talk, 20),
+    target!("engines", engines, 400),
+    target!("worker", worker, 2),
+    target!("journal", journal, 2),
+    target!("bodies", bodies, 1),
+    target!("odata", odata, 1),
+    target!("ids", ids, 1),
+    target!("api", api, 4),
+    target!("tokens", tokens, 4),
+    target!("keys", keys, 2),
+    target!("links", links, 2),
+    target!("enrol", enrol, 20),
+    target!("sign-in", sign_in, 100),
 ];
 
 /// The door of this name.

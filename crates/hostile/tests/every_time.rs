@@ -1,4 +1,4 @@
-//! On every run: each seed of each target, and the same changed seeds as on every other run. What a change can break is
+//! On every run: each seed of each target, each input that fuzzing kept, and the same changed seeds as on every other run. What a change can break is
 //! seen here within seconds; the fuzzer (`cargo xtask fuzz`) looks further, for as long as it is given.
 
 use hostile::{Target, changed, target};
@@ -7,7 +7,11 @@ use hostile::{Target, changed, target};
 const ROUNDS: usize = 4000;
 
 fn every_time(name: &str) {
-    let Target { check, seeds, cost, .. } = *target(name).expect("a target");
+    let door = *target(name).expect("a target");
+    let Target { check, seeds, cost, .. } = door;
+    for (number, kept) in door.kept().iter().enumerate() {
+        told(name, &format!("line {} of its corpus", number + 1), kept, || check(kept));
+    }
     let seeds = seeds();
     for (number, seed) in seeds.iter().enumerate() {
         told(name, &format!("seed {number}"), seed, || check(seed));
@@ -24,6 +28,16 @@ fn told(name: &str, which: &str, bytes: &[u8], check: impl Fn() + std::panic::Un
     if let Err(panic) = std::panic::catch_unwind(check) {
         eprintln!("{name}, {which}: {:?}", bytes.escape_ascii().to_string());
         std::panic::resume_unwind(panic);
+    }
+}
+
+#[test]
+fn a_corpus_is_whole_lines_of_hexadecimal_digits() {
+    for target in &hostile::TARGETS {
+        for (number, (line, bytes)) in target.corpus.lines().zip(target.kept()).enumerate() {
+            let written: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+            assert_eq!(line, written, "{}, line {}", target.name, number + 1);
+        }
     }
 }
 
