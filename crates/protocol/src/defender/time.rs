@@ -52,4 +52,25 @@ mod tests {
             assert_eq!(show(Timestamp(before)), "0001-01-01T00:00:00Z");
         }
     }
+
+    proptest::proptest! {
+        #[test]
+        fn any_instant_of_ours_reads_back_and_has_no_trailing_zero(
+            // Years 1 to 9999, which is what clients can read.
+            ticks in -621_355_968_000_000_000_i64..253_402_200_000_i64 * TICKS_PER_SECOND,
+            zeros in 0_u32..8,
+        ) {
+            // Often with zeros at the end, as else there hardly ever are any.
+            let ticks = ticks - ticks.rem_euclid(10_i64.pow(zeros));
+            let shown = show(Timestamp(ticks));
+            proptest::prop_assert_eq!(parse(&shown), Some(Timestamp(ticks)), "{}", shown);
+            let (whole, decimals) = shown.strip_suffix('Z').unwrap().split_at(19);
+            proptest::prop_assert!(whole.len() == 19 && whole.as_bytes()[10] == b'T', "{}", shown);
+            if let Some(decimals) = decimals.strip_prefix('.') {
+                proptest::prop_assert!((1..=7).contains(&decimals.len()) && !decimals.ends_with('0'), "{}", shown);
+            } else {
+                proptest::prop_assert_eq!(decimals, "");
+            }
+        }
+    }
 }
