@@ -14,6 +14,7 @@ mod ledger;
 mod program;
 mod proof;
 mod ring;
+mod schemathesis;
 mod served;
 mod source;
 mod test;
@@ -51,6 +52,7 @@ fn run(args: &[String]) -> anyhow::Result<()> {
         "fuzz" => fuzz::run(rest),
         "torture" | "race" | "durable" | "chaos" | "bench" => bench::run(command, rest),
         "clients" => clients::run(rest),
+        "schemathesis" => schemathesis::run(rest),
         "ledger" => ledger::run(rest),
         "help" | "--help" | "-h" => {
             print!("{HELP}");
@@ -76,6 +78,7 @@ cargo xtask COMMAND
                      hostile bytes at every door, N seconds each (60): `hostile` says what must hold;
                      --keep writes what reached something new into crates/hostile/corpus
   clients            token libraries of Python and Node get tokens from a running server and use them
+  schemathesis       a running server is asked for all that its own OpenAPI description says
   torture [ARGS]     kill the agent at every crash point; ARGS go to the bench binary
   race [ARGS]        cancel against grant and finish, with real processes
   durable [ARGS]     kill the server under load; what was acknowledged must be there

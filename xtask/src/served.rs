@@ -70,6 +70,13 @@ impl Served {
         self.application[name].as_str().with_context(|| format!("app add says no {name}"))
     }
 
+    /// A token with which one machine enrols.
+    pub(crate) fn enrol_token(&self, root: &Path) -> anyhow::Result<String> {
+        let mut make = Command::new(workspace::target_folder(root).join("debug/countermand"));
+        make.args(["enrol-token", "--data-dir"]).arg(self.folder.join("data"));
+        Ok(program::output(&mut make)?.trim().to_string())
+    }
+
     /// Tells a program where the server is and who calls, in the variables that `countermand` itself reads.
     pub(crate) fn told_to(&self, command: &mut Command) -> anyhow::Result<()> {
         command

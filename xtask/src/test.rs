@@ -10,7 +10,7 @@ use std::time::Duration;
 use anyhow::{bail, ensure};
 
 use crate::check::{self, step};
-use crate::{clients, counted, program, proof, test_packages, workspace};
+use crate::{clients, counted, program, proof, schemathesis, test_packages, workspace};
 
 pub(crate) fn run(args: &[String]) -> anyhow::Result<()> {
     ensure!(args.is_empty(), "usage: cargo xtask test");
@@ -28,6 +28,7 @@ pub(crate) fn run(args: &[String]) -> anyhow::Result<()> {
     step("documentation tests", || doc_tests(&root))?;
     step("demo", || demo(&root))?;
     step("clients", || clients::all(&root))?;
+    step("schemathesis", || schemathesis::all(&root))?;
     // Chaos waits more than it works, so the proof is built and run beside it.
     let chaos = chaos(&root)?;
     step("proof", || proof::prove(&root, &[]))?;

@@ -29,6 +29,8 @@ pub(crate) fn check(bytes: &[u8]) {
         let said = serde_json::from_slice::<serde_json::Value>(&body).unwrap_or_default();
         // What token libraries ask before they sign in: nobody needs a token for it, and its errors are OAuth's.
         let is_discovery = ["keys", "jwks_uri", "tenant_discovery_endpoint"].iter().any(|name| !said[name].is_null());
+        // The API's own description, and its page.
+        let is_description = said["openapi"].is_string() || body.starts_with(b"<!doctype html>");
         if !status.is_success() {
             let is_oauth = said["error"].is_string() && said["error_codes"].is_array();
             assert!(is_oauth || said["error"]["code"].is_string(), "{target}: {said}");
@@ -38,7 +40,7 @@ pub(crate) fn check(bytes: &[u8]) {
             assert_eq!(before, after, "{target}: somebody who may not has changed something");
         }
         assert!(
-            is_discovery || !(matches!(who, Who::Nobody) && status.is_success()),
+            is_discovery || is_description || !(matches!(who, Who::Nobody) && status.is_success()),
             "{target}: {status} without a token"
         );
         let broken = world.store.integrity().await.expect("the store answers");
@@ -132,6 +134,8 @@ pub(crate) fn seeds() -> Vec<Vec<u8>> {
         format!("rGET /api/countermand/actions/{granted}/history\n"),
         format!("nGET /api/downloads/{done}/0?sha256={}&expires=1790001800&signature={}\n", "09".repeat(32), "ab".repeat(32)),
         "hGET /api/machines\nBearer x.y.z\n".into(),
+        "nGET /docs\n".into(),
+        "nGET /openapi.json\n".into(),
         "nOPTIONS *\n".into(),
         "nGET /common/discovery/keys\n".into(),
         format!("nGET /{}/discovery/v2.0/keys\n", desk().tenant.0),

@@ -17,6 +17,7 @@ pub const HRESULT_FAIL: i32 = -2_147_467_259;
 
 /// The entity.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct MachineAction {
     /// GUID.
@@ -63,6 +64,7 @@ pub struct MachineAction {
 
 /// The file an action is about.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct RelatedFileInfo {
     /// Its hash.
@@ -73,6 +75,7 @@ pub struct RelatedFileInfo {
 
 /// A live-response command and how far it came.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct CommandState {
     /// From 0.
@@ -91,6 +94,7 @@ pub struct CommandState {
 
 /// A live-response command as clients write it; lower case inside.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct CommandWords {
     /// PutFile, RunScript or GetFile.
     pub r#type: String,
@@ -100,6 +104,7 @@ pub struct CommandWords {
 
 /// A parameter of a command.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Param {
     /// FileName, ScriptName, Args or Path.
     pub key: String,

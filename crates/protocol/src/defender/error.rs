@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 /// The envelope.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Envelope {
     /// The error.
     pub error: ErrorBody,
@@ -13,6 +14,7 @@ pub struct Envelope {
 
 /// The error.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct ErrorBody {
     /// One of [`Code`]'s words.
     pub code: String,

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 /// The history of an action.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct History {
     /// The action's id.
     pub action: String,
@@ -16,6 +17,7 @@ pub struct History {
 
 /// One line of a history.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct HistoryLine {
     /// Its number, from 1.
     pub sequence: u64,
@@ -33,6 +35,7 @@ pub struct HistoryLine {
 
 /// What became of an action, in plain words.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Explanation {
     /// The action's id.

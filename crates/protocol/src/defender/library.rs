@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// The entity.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct LibraryFileEntity {
     /// Its name.

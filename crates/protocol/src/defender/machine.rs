@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 /// The entity.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct MachineEntity {
     /// 40 hex digits.
@@ -67,6 +68,7 @@ pub struct MachineEntity {
 
 /// An address of a machine.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct MachineAddress {
     /// The address.
@@ -81,6 +83,7 @@ pub struct MachineAddress {
 
 /// What a cloud says of a machine; nothing that we know of.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct VmMetadata {
     /// The cloud's id of it.
@@ -95,6 +98,7 @@ pub struct VmMetadata {
 
 /// Somebody who signed in on a machine.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct LogonUser {
     /// The domain and the name.

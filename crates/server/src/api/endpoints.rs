@@ -6,13 +6,13 @@ use super::limits::Limit;
 use super::{
     alerts, cancel_action, collect_package, delete_library_file, discovery, download, download_link, explain,
     find_by_ip, find_by_tag, get_action, get_machine, history, isolate, list_actions, list_library_files,
-    list_machines, logon_users, offboard, package_link, path, quarantine_file, restrict, run_live_response, scan,
-    start_investigation, tag_machine, token, unisolate, unrestrict, upload_library_file,
+    list_machines, logon_users, offboard, openapi, package_link, path, quarantine_file, restrict, run_live_response,
+    scan, start_investigation, tag_machine, token, unisolate, unrestrict, upload_library_file,
 };
 use axum::http::Method;
 use axum::response::Response;
 use domain::kind::Kind;
-use domain::permission::Operation;
+use domain::permission::{self, Operation, PermissionType};
 use std::pin::Pin;
 
 /// What a handler returns.
@@ -21,7 +21,7 @@ pub(super) type Answer<'a> = Pin<Box<dyn Future<Output = Result<Response, ApiErr
 /// An endpoint.
 pub(super) struct Endpoint {
     /// Its method.
-    method: Method,
+    pub(super) method: Method,
     /// Its path; literals are matched without regard to case. Calls are counted by it.
     pub(super) path: &'static str,
     /// Who may call it.
@@ -45,7 +45,7 @@ pub(super) enum Access {
 
 /// The endpoints.
 #[rustfmt::skip]
-static ENDPOINTS: [Endpoint; 40] = {
+static ENDPOINTS: [Endpoint; 42] = {
     use {Access::{For, Open, Token}, Limit::{Investigation, LiveResponse, Package, Standard}, Operation::{Cancel, Investigate, Library, LogonUsers, PackageLink, Read, Request, ResultLink, Tag}};
     const GET: Method = Method::GET;
     const POST: Method = Method::POST;
@@ -103,6 +103,8 @@ static ENDPOINTS: [Endpoint; 40] = {
         row(GET,    "/{tenant}/discovery/v2.0/keys",          Open,                             Standard,     |c| Box::pin(discovery::keys(c))),
         row(GET,    "/{tenant}/discovery/keys",               Open,                             Standard,     |c| Box::pin(discovery::keys(c))),
         row(GET,    "/common/discovery/instance",             Open,                             Standard,     |c| Box::pin(discovery::instance(c))),
+        row(GET,    openapi::PATH,                            Open,                             Standard,     |c| Box::pin(openapi::openapi(c))),
+        row(GET,    "/docs",                                  Open,                             Standard,     |c| Box::pin(openapi::docs(c))),
     ]
 };
 
@@ -114,6 +116,23 @@ const fn row(
     handler: for<'a> fn(&'a mut Call) -> Answer<'a>,
 ) -> Endpoint {
     Endpoint { method, path, access, limit, handler }
+}
+
+/// Every endpoint.
+pub(super) fn all() -> &'static [Endpoint] {
+    &ENDPOINTS
+}
+
+impl Endpoint {
+    /// The permissions that an application needs, in words; none where a token or nothing is enough.
+    pub(super) fn permissions(&self) -> Option<String> {
+        let Access::For(operation) = self.access else { return None };
+        let group = |group: &&[permission::Permission]| {
+            group.iter().map(|permission| permission.wire()).collect::<Vec<_>>().join(" or ")
+        };
+        let groups: Vec<String> = permission::needs(operation, PermissionType::Application).iter().map(group).collect();
+        Some(groups.join(", and "))
+    }
 }
 
 /// The method and the path of every endpoint, as the table has them.

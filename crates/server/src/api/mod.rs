@@ -33,6 +33,7 @@ mod list_library_files;
 mod list_machines;
 mod logon_users;
 mod offboard;
+mod openapi;
 mod package_link;
 mod path;
 mod quarantine_file;
@@ -56,6 +57,7 @@ use crate::tokens::{SignIn, Tenant, TokenKeys, Verifier};
 use axum::Router;
 pub use endpoints::routes;
 use limits::Limits;
+pub use openapi::document;
 use std::sync::Arc;
 
 /// What the API works with.

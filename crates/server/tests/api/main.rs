@@ -18,6 +18,7 @@ mod machineactions;
 mod machines;
 mod matrix;
 mod oauth2;
+mod openapi;
 mod paths;
 mod rig;
 mod rotation;

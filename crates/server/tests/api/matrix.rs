@@ -105,6 +105,8 @@ fn rows() -> Vec<Row> {
                       "/common/.well-known/openid-configuration",                                     OPEN,     400),
         row("GET",    "/{tenant}/discovery/v2.0/keys",         "/common/discovery/v2.0/keys",         OPEN,     400),
         row("GET",    "/{tenant}/discovery/keys",              "/common/discovery/keys",              OPEN,     400),
+        row("GET",    "/openapi.json",                         "/openapi.json",                       OPEN,     200),
+        row("GET",    "/docs",                                 "/docs",                               OPEN,     200),
         row("GET",    "/common/discovery/instance",            "/common/discovery/instance",          OPEN,     400),
     ]
 }
