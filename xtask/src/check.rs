@@ -14,7 +14,7 @@ pub(crate) fn run(args: &[String]) -> anyhow::Result<()> {
     all(&workspace::root()?)
 }
 
-/// The four checks, cheapest first.
+/// The checks, cheapest first.
 pub(crate) fn all(root: &Path) -> anyhow::Result<()> {
     step("format", || {
         program::run(program::cargo().args(["fmt", "--all", "--check"]).current_dir(root))
@@ -32,7 +32,16 @@ pub(crate) fn all(root: &Path) -> anyhow::Result<()> {
         imports::check(root)?;
         ring::check(root)
     })?;
+    step("the fuzzer's lock file", || fuzz_lock(root))?;
     step("tidy", || tidy::check(root))
+}
+
+/// The fuzzer is a workspace of its own, which nothing else here builds: its lock must follow what the others depend on.
+fn fuzz_lock(root: &Path) -> anyhow::Result<()> {
+    let metadata = ["metadata", "--locked", "--format-version", "1"];
+    program::output(program::cargo().args(metadata).current_dir(root.join("fuzz")))
+        .map(drop)
+        .context("fuzz/Cargo.lock is behind; run `cargo metadata` in fuzz/")
 }
 
 /// Runs one named part, says how long it took, and names it if it fails.
