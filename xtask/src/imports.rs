@@ -164,7 +164,7 @@ const MODULES: [ModuleRule; 8] = [
     ModuleRule {
         sources: "crates/cli/src",
         modules: &["commands/*"],
-        free: &["serve", "agent", "app", "enrol_token", "token_key", "demo"],
+        free: &["serve", "agent", "app", "audit", "enrol_token", "token_key", "demo"],
         forbidden: &["server", "store", "agent", "protocol", "domain"],
         allowed: &["protocol::defender"],
         instead: "speak the public API through protocol::defender, like any other client",

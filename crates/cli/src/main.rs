@@ -31,6 +31,7 @@ enum Serving {
     Serve(cli::commands::serve::Serve),
     Agent(cli::commands::agent::Agent),
     App(cli::commands::app::App),
+    Audit(cli::commands::audit::AuditArgs),
     EnrolToken(cli::commands::enrol_token::EnrolTokenCommand),
     TokenKey(cli::commands::token_key::TokenKeyArgs),
     Demo(cli::commands::demo::Demo),
@@ -49,6 +50,7 @@ impl Serving {
                 options.run()
             }
             Self::App(app) => runtime()?.block_on(app.run()),
+            Self::Audit(args) => runtime()?.block_on(args.run()),
             Self::EnrolToken(command) => runtime()?.block_on(command.run()),
             Self::TokenKey(args) => args.run(),
             Self::Demo(demo) => runtime()?.block_on(demo.run()),

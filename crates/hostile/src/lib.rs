@@ -5,6 +5,7 @@
 //! tests on every run with each seed and some thousand changed ones.
 
 mod api;
+mod audit;
 mod bodies;
 mod change;
 mod desk;
@@ -71,7 +72,7 @@ fn bytes(line: &str) -> Vec<u8> {
 }
 
 /// Every door.
-pub static TARGETS: [Target; 15] = [
+pub static TARGETS: [Target; 16] = [
     target!("frames", frames, 1),
     target!("hello", hello, 4),
     target!("talk", talk, 20),
@@ -87,6 +88,7 @@ pub static TARGETS: [Target; 15] = [
     target!("links", links, 2),
     target!("enrol", enrol, 20),
     target!("sign-in", sign_in, 100),
+    target!("audit", audit, 2),
 ];
 
 /// The door of this name.

@@ -74,4 +74,5 @@ targets! {
     links = "links",
     enrol = "enrol",
     sign_in = "sign-in",
+    audit = "audit",
 }

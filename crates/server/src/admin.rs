@@ -4,7 +4,7 @@
 use crate::actions::token_name;
 use crate::authority::AUTHORITY_KEY_FILE;
 use crate::clock::Clock;
-use crate::config::Config;
+use crate::config::{Config, DataConfig};
 use crate::links::LINK_KEY_FILE;
 use crate::signer::GRANT_KEY_FILE;
 use crate::tokens::{TOKEN_KEY_FILE, Tenant, hash_secret};
@@ -41,6 +41,16 @@ pub fn open_store(config: &Config) -> anyhow::Result<Arc<dyn Store>> {
     let store = SqliteStore::open(SqliteConfig::at(dir.join(STORE_FILE)))
         .with_context(|| format!("the store in {}", dir.display()))?;
     Ok(Arc::new(store))
+}
+
+/// Opens the store of a data directory that a server has used.
+///
+/// # Errors
+/// There is none, where [`open_store`] would make one; as there.
+pub fn open_store_that_is(dir: &Path) -> anyhow::Result<Arc<dyn Store>> {
+    let is_there = dir.join(STORE_FILE).try_exists().with_context(|| format!("cannot look into {}", dir.display()))?;
+    anyhow::ensure!(is_there, "{} is not a server's data directory: there is no {STORE_FILE}", dir.display());
+    open_store(&Config { data: DataConfig { dir: dir.into() }, ..Config::default() })
 }
 
 /// A new application, with its secret, which is shown once and kept nowhere; without Debug, so that no log shows it.

@@ -7,6 +7,7 @@ pub mod actions;
 pub mod admin;
 pub mod agent_link;
 pub mod api;
+pub mod audit_file;
 pub mod authority;
 pub mod clock;
 pub mod config;

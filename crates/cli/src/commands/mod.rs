@@ -1,9 +1,10 @@
 //! The commands: one file each. The client commands speak the public API only, through [`crate::client`]; `serve`,
-//! `agent`, `app`, `enrol-token`, `token-key` and `demo` are the other side.
+//! `agent`, `app`, `audit`, `enrol-token`, `token-key` and `demo` are the other side.
 
 pub mod actions;
 pub mod agent;
 pub mod app;
+pub mod audit;
 pub mod connection;
 pub mod demo;
 pub mod enrol_token;
