@@ -52,7 +52,7 @@ impl Serving {
             Self::App(app) => runtime()?.block_on(app.run()),
             Self::Audit(args) => runtime()?.block_on(args.run()),
             Self::EnrolToken(command) => runtime()?.block_on(command.run()),
-            Self::TokenKey(args) => args.run(),
+            Self::TokenKey(args) => runtime()?.block_on(args.run()),
             Self::Demo(demo) => runtime()?.block_on(demo.run()),
         }
     }

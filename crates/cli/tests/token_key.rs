@@ -1,6 +1,8 @@
 //! `countermand token-key`, as a process, on a data directory.
 
 use serde_json::Value;
+use server::admin;
+use server::config::{Config, DataConfig};
 use server::tokens::TokenKeys;
 use std::path::Path;
 use std::process::{Command, Output};
@@ -36,7 +38,9 @@ fn a_key_is_rotated_listed_and_removed() {
         refusal(&run(dir, &["list"])).contains("no token key"),
         "nothing is made in a directory that is no server's"
     );
+    assert!(refusal(&run(dir, &["rotate"])).contains("not a server's data directory"));
     TokenKeys::open(dir, 3599).unwrap();
+    drop(admin::open_store(&Config { data: DataConfig { dir: dir.into() }, ..Config::default() }).unwrap());
     let first = keys(&run(dir, &["list", "--json"]));
     assert_eq!(states(&first), ["signs"]);
 
@@ -52,6 +56,16 @@ fn a_key_is_rotated_listed_and_removed() {
     let text = String::from_utf8(run(dir, &["list"]).stdout).unwrap();
     assert!(text.contains("new tokens are signed with it") && text.contains("signs from 20"), "{text}");
     assert_eq!(run(dir, &["rotate", "--after-minutes", "-1"]).status.code(), Some(2));
+
+    let exported = Command::new(env!("CARGO_BIN_EXE_countermand"))
+        .args(["audit", "export", "--data-dir"])
+        .arg(dir)
+        .output()
+        .expect("it starts");
+    let log = String::from_utf8(exported.stdout).unwrap();
+    assert_eq!(log.matches("countermand token-key rotate").count(), 2, "{log}");
+    assert_eq!(log.matches("countermand token-key remove").count(), 3, "the refused ones too: {log}");
+    assert!(log.contains(&first[0].0), "which key: {log}");
 }
 
 #[test]

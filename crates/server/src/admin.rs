@@ -7,7 +7,7 @@ use crate::clock::Clock;
 use crate::config::{Config, DataConfig};
 use crate::links::LINK_KEY_FILE;
 use crate::signer::GRANT_KEY_FILE;
-use crate::tokens::{TOKEN_KEY_FILE, Tenant, hash_secret};
+use crate::tokens::{TOKEN_KEY_FILE, Tenant, hash_secret, rotation};
 use anyhow::Context as _;
 use domain::audit::{CallerKind, Entry};
 use domain::ids::{Digest, MachineId};
@@ -141,6 +141,31 @@ pub async fn announce_keys(store: &dyn Store, dir: &Path, now: Timestamp) -> any
         }
     }
     Ok(())
+}
+
+/// Adds a key that signs tokens, after so many seconds: first the line in the audit log, then the key. Returns its id.
+///
+/// # Errors
+/// It is no server's data directory; the line cannot be written; too many keys; the files.
+pub async fn rotate_token_key(
+    dir: &Path,
+    lifetime_seconds: u32,
+    after_seconds: u32,
+    now: Timestamp,
+) -> anyhow::Result<String> {
+    let store = open_store_that_is(dir)?;
+    store.audit(&by_administrator(now, "token-key rotate")).await?;
+    Ok(rotation::rotate(dir, lifetime_seconds, after_seconds, now)?)
+}
+
+/// Takes a key that signs tokens away: first the line in the audit log, then the key.
+///
+/// # Errors
+/// It is no server's data directory; the line cannot be written; no such key, or the only one; the files.
+pub async fn remove_token_key(dir: &Path, id: &str, now: Timestamp) -> anyhow::Result<()> {
+    let store = open_store_that_is(dir)?;
+    store.audit(&by_administrator(now, "token-key remove").object(id)).await?;
+    Ok(rotation::remove(dir, id, now)?)
 }
 
 /// A line of what is done on the server's own machine.

@@ -2,6 +2,7 @@
 //! directory; a running server follows within seconds.
 
 use clap::{Args, Subcommand};
+use server::admin;
 use server::clock::{Clock as _, SystemClock};
 use server::config::TokensConfig;
 use server::tokens::rotation::{self as token_keys, TokenKeyRow, TokenKeyState};
@@ -62,20 +63,20 @@ impl TokenKeyArgs {
     ///
     /// # Errors
     /// No such key, too many, the only one; the files.
-    pub fn run(self) -> anyhow::Result<()> {
+    pub async fn run(self) -> anyhow::Result<()> {
         let (now, lifetime) = (SystemClock.now(), TokensConfig::default().lifetime_seconds);
-        let (rows, json) = match self.command {
+        let place = match self.command {
             TokenKeyCommand::Rotate { after_minutes, place } => {
-                let added = token_keys::rotate(&place.data_dir, lifetime, after_minutes * 60, now);
-                (added.and_then(|_| token_keys::list(&place.data_dir, lifetime, now)), place.json)
+                admin::rotate_token_key(&place.data_dir, lifetime, after_minutes * 60, now).await?;
+                place
             }
-            TokenKeyCommand::List { place } => (token_keys::list(&place.data_dir, lifetime, now), place.json),
+            TokenKeyCommand::List { place } => place,
             TokenKeyCommand::Remove { id, place } => {
-                let removed = token_keys::remove(&place.data_dir, &id, now);
-                (removed.and_then(|()| token_keys::list(&place.data_dir, lifetime, now)), place.json)
+                admin::remove_token_key(&place.data_dir, &id, now).await?;
+                place
             }
         };
-        show(rows?, json);
+        show(token_keys::list(&place.data_dir, lifetime, now)?, place.json);
         Ok(())
     }
 }
