@@ -112,6 +112,7 @@ pub(crate) fn seeds() -> Vec<Vec<u8>> {
     let filters = [
         "",
         "id eq 'x'and type eq 'Isolate'",
+        "-0090091008t034030Z",
         "(status eq 'X' and machineId eq 'a') or (status eq 'X' and machineId eq 'b')",
         "id in ('7b0f0c52-2c0e-4a53-9d0e-5f4f8f1b6a10', 7b0f0c52-2c0e-4a53-9d0e-5f4f8f1b6a10 ,null) AND not(a ne 1)",
         "lastUpdateDateTimeUtc gt 2025-03-24T08:11:54.0392813Z",

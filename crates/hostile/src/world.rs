@@ -200,6 +200,7 @@ fn caller() -> Caller {
     let permission_type = PermissionType::Application;
     Caller {
         name: "x".into(),
+        through: None,
         permission_type,
         permissions: PERMISSIONS.iter().map(|(permission, _)| *permission).collect(),
         origin: Origin::default(),

@@ -54,6 +54,8 @@ const LOOK_AGAIN: Duration = Duration::from_millis(250);
 pub struct Caller {
     /// A sign-in name or an application's id.
     pub name: String,
+    /// The application that got a person's token, where the token says so: calls are counted as its own.
+    pub through: Option<String>,
     /// Whether the permissions are an application's own, or delegated by a person.
     pub permission_type: PermissionType,
     /// What the token grants.

@@ -3,7 +3,7 @@
 use domain::time::{TICKS_PER_SECOND, Timestamp};
 
 /// The first second of year 1: clients' own dates begin there, and end with year 9999.
-const FIRST_SECOND: i64 = -62_135_596_800;
+pub(crate) const FIRST_SECOND: i64 = -62_135_596_800;
 
 /// An instant as the wire has it. One that clients cannot read, as a machine's clock may tell it, is shown as the first
 /// or the last that they can.

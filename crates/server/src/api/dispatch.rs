@@ -82,7 +82,7 @@ async fn answer(
                 trail.is_of_a_link();
             }
             let (permission_type, origin) = (PermissionType::Application, trail.origin.clone());
-            Caller { name: String::new(), permission_type, permissions: vec![], origin }
+            Caller { name: String::new(), through: None, permission_type, permissions: vec![], origin }
         }
         Access::Token | Access::For(_) => {
             let caller = caller::caller(&state.verifier, &parts.headers, now).await?;
@@ -93,7 +93,7 @@ async fn answer(
             }
             let (path, limit) =
                 found.as_ref().map_or((NO_SUCH_PATH, Limit::Standard), |(endpoint, _)| (endpoint.path, endpoint.limit));
-            let counted = state.limits.count(&caller.name, path, limit, now);
+            let counted = state.limits.count(caller.through.as_ref().unwrap_or(&caller.name), path, limit, now);
             trail.quota = counted.unwrap_or_else(Some);
             counted.map_err(|quota| too_many(quota.reset_seconds))?;
             caller

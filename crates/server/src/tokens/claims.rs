@@ -84,7 +84,8 @@ impl Claims {
         if uuid::Uuid::try_parse(user).is_ok() {
             return Err(TokenError::Malformed);
         }
-        caller(user, PermissionType::Delegated, &scopes)
+        let through = self.application_id()?.filter(|id| is_plain(id)).map(Into::into);
+        Ok(Caller { through, ..caller(user, PermissionType::Delegated, &scopes)? })
     }
 
     fn scopes(&self, name: &str) -> Result<Option<Vec<&str>>, TokenError> {
@@ -94,12 +95,16 @@ impl Claims {
         }
     }
 
-    fn application(&self, names: PermissionClaims<'_>) -> Result<Caller, TokenError> {
+    fn application_id(&self) -> Result<Option<&str>, TokenError> {
         let mut id = None;
         for name in ["appid", "azp", "client_id"] {
             id = id.or(self.text(name)?);
         }
-        let id = id.ok_or(TokenError::Malformed)?;
+        Ok(id)
+    }
+
+    fn application(&self, names: PermissionClaims<'_>) -> Result<Caller, TokenError> {
+        let id = self.application_id()?.ok_or(TokenError::Malformed)?;
         let own_account = format!("service-account-{id}");
         let is_person = |name: &str| Ok(self.text(name)?.is_some_and(|user| user != own_account));
         // A person's token without scopes: its roles are the person's, and the application's name would hide who acts.
@@ -123,7 +128,7 @@ fn caller(name: &str, permission_type: PermissionType, words: &[&str]) -> Result
     let mut permissions: Vec<Permission> = words.iter().filter_map(|word| permission_type.permission(word)).collect();
     permissions.sort_unstable();
     permissions.dedup();
-    Ok(Caller { name: name.into(), permission_type, permissions, origin: Origin::default() })
+    Ok(Caller { name: name.into(), through: None, permission_type, permissions, origin: Origin::default() })
 }
 
 /// A name that can be shown and logged as it is: nothing in it moves the cursor or turns the direction of writing.
@@ -192,13 +197,23 @@ mod tests {
         let isolate = vec![Permission::MachineIsolate];
         let name = "soar".to_string();
         let (permission_type, origin) = (PermissionType::Application, Origin::default());
-        assert_eq!(app, Caller { name, permission_type, permissions: isolate.clone(), origin: origin.clone() });
+        let through = None;
+        assert_eq!(
+            app,
+            Caller { name, through, permission_type, permissions: isolate.clone(), origin: origin.clone() }
+        );
         for scopes in [r#""openid Machine.Isolate  Machine.Read.All""#, r#"["Machine.Isolate"]"#] {
             let text = format!(r#"{{"upn":"ada@example.org","azp":"soar","roles":["Machine.Scan"],"scp":{scopes}}}"#);
             let (name, permission_type) = ("ada@example.org".to_string(), PermissionType::Delegated);
             assert_eq!(
                 read(&text).unwrap(),
-                Caller { name, permission_type, permissions: isolate.clone(), origin: origin.clone() }
+                Caller {
+                    name,
+                    through: Some("soar".into()),
+                    permission_type,
+                    permissions: isolate.clone(),
+                    origin: origin.clone()
+                }
             );
         }
         for text in [

@@ -146,7 +146,8 @@ impl Ground {
         self.clock.advance(1);
         let permissions = PERMISSIONS.iter().map(|(permission, _)| *permission).collect();
         let (permission_type, origin) = (PermissionType::Application, Origin::default());
-        let caller = Caller { name: "analyst@example.test".into(), permission_type, permissions, origin };
+        let caller =
+            Caller { name: "analyst@example.test".into(), through: None, permission_type, permissions, origin };
         let request = domain::action::Request {
             requestor: caller.name.clone(),
             comment: "why".into(),

@@ -1,5 +1,6 @@
 //! Instants as they are written in a filter: more forms than are ever answered.
 
+use crate::defender::time::FIRST_SECOND;
 use domain::time::Timestamp;
 
 /// An instant as it was written.
@@ -12,7 +13,7 @@ pub struct Instant {
 }
 
 /// Reads an instant: RFC 3339 with up to nine decimals; without a zone it is UTC; a date alone (`2018-08-01`, or, as
-/// documents have it, `2018-08-01Z`) is its first moment.
+/// documents have it, `2018-08-01Z`) is its first moment. None before year 1: the wire has no word for it.
 pub fn instant(text: &str) -> Option<Instant> {
     let nanos = match text.parse::<jiff::Timestamp>() {
         Ok(instant) => instant,
@@ -20,6 +21,9 @@ pub fn instant(text: &str) -> Option<Instant> {
     }
     .as_nanosecond();
     let at = i64::try_from(nanos.div_euclid(NANOS_PER_TICK)).ok().map(Timestamp)?;
+    if at.as_seconds() < FIRST_SECOND {
+        return None;
+    }
     Some(Instant { at, exact: nanos.rem_euclid(NANOS_PER_TICK) == 0 })
 }
 

@@ -23,7 +23,7 @@ impl World {
             Permission::LibraryManage,
         ];
         let (permission_type, origin) = (PermissionType::Application, Origin::default());
-        Caller { name: "responder".into(), permission_type, permissions, origin }
+        Caller { name: "responder".into(), through: None, permission_type, permissions, origin }
     }
 
     /// A client requests something of some machine.
